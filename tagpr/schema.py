@@ -1,0 +1,49 @@
+"""What every config group may hold: one dataclass per kind of option, every field MISSING, because values live in conf/ alone.
+
+A group option names its dataclass as the first entry of its defaults (`defaults: [schema_bm25, _self_]`), so a misspelt key is an
+error wherever it stands. Nodes with a `_target_` are built by `run.py`; the others reach a stage as instances of their dataclass.
+Imports nothing heavy: `tagpr --help`, `plan=true` and a config error must answer at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class Choice:
+    """A node that is built: `_target_` is a class or function of this package that takes the other fields by keyword."""
+
+    _target_: str = MISSING
+
+
+# --- retrieval/ ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Retrieval(Choice):
+    """Base of the group: the root schema types the node with it, the options extend it."""
+
+
+@dataclass
+class TopK(Retrieval):
+    k: int = MISSING  # entries kept, best first
+
+
+# --- registration: (group, name of the schema, dataclass); keep the order of the path ----------------------------------
+
+SCHEMAS: tuple[tuple[str, str, Any], ...] = (
+    ("retrieval", "schema_retrieval", Retrieval),
+    ("retrieval", "schema_top_k", TopK),
+)
+
+
+def register() -> None:
+    """Put every schema into Hydra's config store. Safe to call twice."""
+    store = ConfigStore.instance()
+    for group, name, node in SCHEMAS:
+        store.store(group=group or None, name=name, node=node)
