@@ -34,11 +34,20 @@ class TopK(Retrieval):
     k: int = MISSING  # entries kept, best first
 
 
+# --- tags/ ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class TagVocabulary(Choice):
+    names: list[str] = MISSING  # out of tagpr.chains.tags.TAGS; empty: chains without tags
+
+
 # --- registration: (group, name of the schema, dataclass); keep the order of the path ----------------------------------
 
 SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("retrieval", "schema_retrieval", Retrieval),
     ("retrieval", "schema_top_k", TopK),
+    ("tags", "schema_tag_vocabulary", TagVocabulary),
 )
 
 

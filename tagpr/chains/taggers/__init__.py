@@ -1,0 +1,1 @@
+"""Who labels the steps of a raw chain: a file per tagger."""

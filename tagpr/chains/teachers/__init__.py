@@ -1,0 +1,1 @@
+"""Who writes the raw reasoning chains: a file per teacher."""
