@@ -1,4 +1,4 @@
-"""The few strings that are ours inside a prompt or a completion, and how people's texts are kept from containing them."""
+"""The few strings that are ours inside prompts and completions, and how people's texts are kept free of them."""
 
 from __future__ import annotations
 

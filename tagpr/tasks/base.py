@@ -26,21 +26,20 @@ class Task(ABC):
         name: LaMP_1 .. LaMP_7, or S1 .. S7 for the simulated tasks that mirror them.
         cue: one short word that names the task in a compact prompt.
         primary_metric: the key of `metrics` that stands for the task in a table.
+        lower_is_better: whether a smaller primary metric is the better one.
+        labels: valid answers in the evaluator's order; empty where any text is valid.
     """
 
     name: str
     cue: str
     primary_metric: str
+    lower_is_better: bool = False
+    labels: tuple[str, ...] = ()
 
     @property
     @abstractmethod
     def kind(self) -> str:
         """`label`, `rating` or `text`."""
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Valid answers in the evaluator's order; empty where any text is valid."""
-        return ()
 
     @abstractmethod
     def read_question(self, text: str) -> Question:
@@ -53,6 +52,18 @@ class Task(ABC):
     @abstractmethod
     def entry(self, raw: Mapping[str, Any]) -> ProfileEntry:
         """A profile item of the data's JSON as a ProfileEntry. Raises ValueError naming the missing field."""
+
+    @abstractmethod
+    def write_entry(self, entry: ProfileEntry) -> dict[str, str]:
+        """A ProfileEntry as a profile item of the data's JSON: the inverse of `entry`."""
+
+    @abstractmethod
+    def read_gold(self, raw: Any) -> str:
+        """A gold of the data's JSON as the answer to learn. Raises ValueError where it is none the task knows."""
+
+    def shown_input(self, entry: ProfileEntry) -> str:
+        """An entry's input as prompts show it; "" where the response alone is shown."""
+        return entry.input
 
     @abstractmethod
     def corpus_text(self, entry: ProfileEntry) -> str:
