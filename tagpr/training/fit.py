@@ -1,0 +1,294 @@
+"""Train a module for a number of steps with Lightning, so that a killed run goes on exactly where it was."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.warnings import PossibleUserWarning
+
+from tagpr.context import StageContext, StopRequested
+from tagpr.schema import TrainerSettings
+from tagpr.training.best import BestBy, BestWeights
+from tagpr.training.checkpoints import checkpoint_path, checkpoint_step, keep_last, newest_sound, write_atomically
+from tagpr.training.metrics_log import MetricsLog
+from tagpr.training.module import ManualModule
+from tagpr.training.rng import isolated_rng, rng_state, seed_everything, set_rng_state
+
+
+class StatefulLoader(Protocol):
+    """What `fit` asks of a loader: endless batches and a place in them. `ResumableLoader` is one."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    steps: int  # optimizer steps that the weights have seen
+    resumed_from: int  # step of the checkpoint this call went on from; 0 where it began anew
+    seconds: float  # of training, earlier calls included
+    best_step: int | None  # the step whose weights the module holds, where `best` was asked for
+
+
+def fit(
+    module: ManualModule,
+    *,
+    loader: StatefulLoader,
+    num_steps: int,
+    settings: TrainerSettings,
+    output: Path,
+    context: StageContext,
+    validate_every: int = 0,
+    best: BestBy | None = None,
+) -> FitResult:
+    """Train `module` in place for `num_steps` optimizer steps and write `output/metrics.csv`.
+
+    A checkpoint goes to `context.checkpoints` every `settings.checkpoint_every` steps, at the last step and when
+    `context.stop` is set; a call that finds one there goes on from it. On CPU the weights at the end are then the same,
+    bit for bit, as without the interruption, if the module's and the loader's state is complete.
+
+    Args:
+        validate_every: steps between calls of `module.validate()`, which is also called at the last step; 0: never.
+        best: keep the weights with the best validation metric and load them at the end.
+    Raises:
+        TrainingDiverged: NaN or infinity in loss or gradient; earlier checkpoints stay.
+        StopRequested: `context.stop` was set; a checkpoint of the last step done has been written.
+    """
+    if best and not validate_every:
+        raise ValueError(
+            f"The best weights by {best.metric} were asked for, but validate_every=0: set it to 1 or more."
+        )
+    context.checkpoints.mkdir(parents=True, exist_ok=True)
+    checkpoint = newest_sound(context.checkpoints)
+    resumed_from = checkpoint_step(checkpoint) if checkpoint else 0
+    log = MetricsLog(context.checkpoints / "metrics.jsonl", last_step=resumed_from)
+    keeper = BestWeights(folder=context.checkpoints, best=best) if best else None
+    with (
+        _quiet(),
+        _threads(settings.threads),
+        context.progress(f"training {context.stage}", total=num_steps, done=resumed_from) as advance,
+    ):
+        each_step = _EachStep(
+            num_steps=num_steps,
+            settings=settings,
+            context=context,
+            rows=log,
+            advance=advance,
+            validate_every=validate_every,
+            keeper=keeper,
+        )
+        trainer = pl.Trainer(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            strategy=settings.strategy,
+            precision=settings.precision,  # pyright: ignore[reportArgumentType]
+            max_steps=num_steps,
+            max_epochs=-1,
+            logger=context.make_loggers(output) or False,
+            callbacks=[each_step],
+            default_root_dir=context.checkpoints,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+            # Lightning's own sampler would shuffle again: ranks are sliced by the loader.
+            use_distributed_sampler=False,
+        )
+        trainer.fit(module, _Steps(loader, num_steps), ckpt_path=checkpoint, weights_only=True)
+        if trainer.global_step != num_steps:
+            raise RuntimeError(f"Training ended at step {trainer.global_step} of {num_steps}.")
+    if keeper:
+        keeper.load_into(module)
+    if trainer.is_global_zero:
+        log.write_csv(output / "metrics.csv")
+    return FitResult(
+        steps=num_steps,
+        resumed_from=resumed_from,
+        seconds=each_step.seconds,
+        best_step=keeper.step if keeper else None,
+    )
+
+
+class _Steps:
+    """The whole training as one Lightning epoch: given a length, Lightning fetches nothing ahead and meets no edges."""
+
+    def __init__(self, loader: StatefulLoader, num_steps: int) -> None:
+        self.loader = loader
+        self.num_steps = num_steps
+
+    def __len__(self) -> int:
+        return self.num_steps
+
+    def __iter__(self) -> Iterator[Any]:
+        yield from self.loader
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.loader.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.loader.load_state_dict(state_dict)
+
+
+class _EachStep(pl.Callback):
+    """After every step: validate, write metrics, save, show, and leave when asked to. Holds the random state."""
+
+    def __init__(
+        self,
+        *,
+        num_steps: int,
+        settings: TrainerSettings,
+        context: StageContext,
+        rows: MetricsLog,
+        advance: Callable[..., None],
+        validate_every: int,
+        keeper: BestWeights | None,
+    ) -> None:
+        self.num_steps = num_steps
+        self.settings = settings
+        self.context = context
+        self.rows = rows
+        self.advance = advance
+        self.validate_every = validate_every
+        self.keeper = keeper
+        self.seconds = 0.0
+        self.saved_rng: list[dict[str, Any]] | None = None
+        self.best_of_kept: list[int] = []  # the best step known to each checkpoint that is kept
+        self.step_before = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = time.monotonic() - self.seconds
+        if self.saved_rng is None and trainer.world_size > 1:
+            seed_everything(self.context.seed + trainer.global_rank)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # As late as possible: whatever Lightning or a logger draws while starting up must not count.
+        if self.saved_rng is not None:
+            set_rng_state(self.saved_rng[trainer.global_rank])
+            self.saved_rng = None
+        self.step_before = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, ManualModule)
+        step = trainer.global_step
+        if step != self.step_before + 1:
+            raise RuntimeError(
+                f"{type(pl_module).__name__}.training_step made {step - self.step_before} optimizer steps, "
+                "expected 1: call self.update() exactly once."
+            )
+        self.seconds = time.monotonic() - self.started
+        metrics, pl_module.metrics = pl_module.metrics, {}
+        if self.validate_every and (step % self.validate_every == 0 or step == self.num_steps):
+            metrics |= _validated(pl_module)
+            if self.keeper:
+                self.keeper.consider(pl_module, step=step, metrics=metrics)
+        stopping = self.context.stop.is_set()
+        if trainer.is_global_zero:
+            self.rows.add(step, metrics)
+            for logger in trainer.loggers:
+                logger.log_metrics(metrics, step=step)
+        if stopping or step % self.settings.checkpoint_every == 0 or step == self.num_steps:
+            self._save(trainer, step)
+        self.advance(note=pl_module.note)
+        if stopping and step < self.num_steps:
+            raise StopRequested(f"Stopped after step {step} of {self.num_steps}; the next run goes on from there.")
+
+    def _save(self, trainer: pl.Trainer, step: int) -> None:
+        self.rows.flush()
+        if self.keeper and self.keeper.step is not None:
+            self.best_of_kept = [*self.best_of_kept, self.keeper.step][-self.settings.keep_last :]
+        path = checkpoint_path(self.context.checkpoints, step)
+        if trainer.world_size == 1:
+            write_atomically(path, trainer.save_checkpoint)
+        else:
+            # Every rank takes part in saving (it gathers their random states), the first one writes and renames.
+            temporary = path.with_name(path.name + ".tmp")
+            trainer.save_checkpoint(temporary)
+            if trainer.is_global_zero:
+                write_atomically(path, lambda to: temporary.rename(to) and None)
+        if trainer.is_global_zero:
+            keep_last(self.context.checkpoints, self.settings.keep_last)
+            if self.keeper:
+                self.keeper.prune(self.best_of_kept)
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        rng: list[Any] = [rng_state()]
+        if trainer.world_size > 1:
+            rng = [None] * trainer.world_size
+            torch.distributed.all_gather_object(rng, rng_state())
+        checkpoint["tagpr"] = {
+            "rng": rng,
+            "seconds": self.seconds,
+            "best": self.keeper.state_dict() if self.keeper else {},
+            "best_of_kept": self.best_of_kept,
+        }
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        state = checkpoint["tagpr"]
+        self.seconds = state["seconds"]
+        if len(state["rng"]) != trainer.world_size:
+            raise ValueError(
+                f"The checkpoint in {self.context.checkpoints} was made by {len(state['rng'])} processes, now there "
+                f"are {trainer.world_size}: set trainer.devices back, or remove that folder to begin anew."
+            )
+        self.saved_rng = state["rng"]
+        self.best_of_kept = state["best_of_kept"]
+        if self.keeper:
+            self.keeper.load_state_dict(state["best"])
+
+
+def _validated(module: ManualModule) -> dict[str, float]:
+    was_training = {part: part.training for part in module.modules()}
+    module.eval()
+    with torch.no_grad(), isolated_rng():
+        metrics = module.validate()
+    # Part by part: a frozen part that the module keeps in eval mode stays there.
+    for part, training in was_training.items():
+        part.training = training
+    return metrics
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning's advice about devices, workers and loggers is not for our users; its errors are."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric)\.")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,81 @@
+"""Batches in an order that depends on (seed, epoch) alone: a resumed run sees what the first would have seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+
+class ResumableLoader:
+    """Endless batches over `num_items` items; the number of steps ends training, never the data.
+
+    Each epoch shuffles anew. Where several ranks share the work, every rank takes its own slice of the same global
+    batch, so that two ranks with half a batch each see what one process sees. The incomplete batch at the end of an epoch
+    is topped up from the start of that epoch's order, so that every step holds `batch_size` items and none is left out.
+
+    Args:
+        num_items: size of the data set.
+        batch_size: items of one optimizer step, over all ranks.
+        collate: (indices, generator) -> batch. The generator is a function of (seed, epoch, position, rank): a collate
+            that samples must take its randomness from there.
+        seed: of the order and of the generators.
+        repeats: consecutive steps that get the same batch; RL takes several optimizer steps from one batch of rollouts.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_items: int,
+        batch_size: int,
+        collate: Callable[[list[int], np.random.Generator], Any],
+        seed: int,
+        repeats: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if num_items < 1:
+            raise ValueError("There is nothing to train on: num_items is 0, expected at least one item.")
+        if batch_size % world_size:
+            raise ValueError(
+                f"batch_size={batch_size} cannot be shared evenly by {world_size} processes: choose a multiple of "
+                f"{world_size}."
+            )
+        self.num_items = num_items
+        self.batch_size = batch_size
+        self.collate = collate
+        self.seed = seed
+        self.repeats = repeats
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.position = 0  # steps done in this epoch
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.num_items // self.batch_size) * self.repeats
+
+    def indices(self, epoch: int, position: int) -> list[int]:
+        """This rank's items at one step: a pure function of the seed and the arguments."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_items)
+        start = (position // self.repeats) * self.batch_size
+        batch = np.take(order, np.arange(start, start + self.batch_size), mode="wrap")
+        return batch[self.rank :: self.world_size].tolist()
+
+    def __iter__(self) -> Iterator[Any]:
+        while True:
+            generator = np.random.default_rng([self.seed, self.epoch, self.position // self.repeats, self.rank])
+            batch = self.collate(self.indices(self.epoch, self.position), generator)
+            # Moved on before the batch is handed out: a checkpoint made during this step must name the next one.
+            self.position += 1
+            if self.position == self.steps_per_epoch:
+                self.epoch, self.position = self.epoch + 1, 0
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        self.epoch = state["epoch"]
+        self.position = state["position"]

@@ -1,0 +1,51 @@
+"""One row of metrics per step, in a file that survives a kill: after a resume no row is double and none is missing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class MetricsLog:
+    """Rows go to a JSON-lines file beside the checkpoints as they come, and to a CSV at the end.
+
+    Args:
+        path: the JSON-lines file; rows after `last_step`, which the resumed run makes again, are dropped.
+    """
+
+    def __init__(self, path: Path, *, last_step: int) -> None:
+        self.path = path
+        rows = [row for row in _read(path) if row["step"] <= last_step] if path.exists() else []
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        os.replace(temporary, path)
+
+    def add(self, step: int, metrics: Mapping[str, float]) -> None:
+        with open(self.path, "a") as file:
+            file.write(json.dumps({"step": step, **metrics}) + "\n")
+
+    def flush(self) -> None:
+        """Onto the disk, before a checkpoint claims that these steps are done."""
+        with open(self.path, "a") as file:
+            os.fsync(file.fileno())
+
+    def write_csv(self, path: Path) -> None:
+        rows = _read(self.path)
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _read(path: Path) -> list[dict[str, float]]:
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break  # the line that was being written when the process died; its step is made again
+    return rows
