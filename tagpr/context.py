@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
 
+class StopRequested(Exception):
+    """The user asked the run to stop; the stage has saved a checkpoint and goes on from it next time."""
+
+
 class ProgressView(Protocol):
     """Somewhere to show progress: the terminal's bars, or nothing at all."""
 

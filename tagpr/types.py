@@ -78,7 +78,9 @@ class PreferencePair:
     query: str
     chosen: str
     rejected: str
-    negative_type: str  # N1: another user's gold for the same query; N3: written without history; N4: on-policy, lower metric
+    negative_type: (
+        str  # N1: another user's gold for the same query; N3: written without history; N4: on-policy, lower metric
+    )
     other_record_id: str = ""  # N1: the other user's record, for whom `rejected` is the preferred side
     split: str = "train"  # train or dev
 
@@ -110,7 +112,6 @@ class Prediction:
     record_id: str
     user_id: str
     task: str
-    row: str  # the policy's name in the table
     decoding: str  # greedy or sample
     sample_index: int
     completion: str

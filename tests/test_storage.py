@@ -58,7 +58,7 @@ def test_chains_pairs_rollouts_predictions_round_trip(tmp_path):
     storage.write_rollouts(tmp_path / "rollouts" / "step_000007.parquet", [rollout])
     assert storage.read_rollouts(tmp_path / "rollouts") == [rollout]
     prediction = Prediction(
-        record_id="a", user_id="u", task="S2", row="sft", decoding="greedy", sample_index=0, completion="c", answer="y",
+        record_id="a", user_id="u", task="S2", decoding="greedy", sample_index=0, completion="c", answer="y",
         parsed=True, lenient_answer="y", gold=None, score=0.5, lenient_score=1.0,
     )  # fmt: skip
     storage.write_predictions(tmp_path / "predictions.parquet", [prediction])

@@ -1,0 +1,1 @@
+"""The graph of stages, their fingerprints, and the cache of finished ones."""

@@ -1,0 +1,117 @@
+"""Run what is missing of a graph, stage by stage, and hand every finished folder on."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.utils import instantiate
+
+from tagpr.context import ProgressView, StageContext
+from tagpr.pipeline.cache import ArtifactCache, Meter
+from tagpr.pipeline.graph import ENTRIES, Stage
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one stage.
+
+    Args:
+        stage: the stage.
+        folder: its finished artifact.
+        computed: False where it was found in the cache.
+        resumed: it went on from a checkpoint of an earlier, interrupted run.
+        manifest: as on disk.
+    """
+
+    stage: Stage
+    folder: Path
+    computed: bool
+    resumed: bool
+    manifest: Mapping[str, Any]
+
+
+class Executor:
+    """Computes stages into a cache.
+
+    Args:
+        cache: finished and unfinished artifacts.
+        view: where progress is shown.
+        stop: set on SIGINT and SIGTERM.
+        loggers: (stage, output folder) -> Lightning loggers of a computed stage.
+        announce: called with the stage and a state (`cached`, `waiting`, `running`, `resuming`) before it is handled.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: ArtifactCache,
+        view: ProgressView,
+        stop: threading.Event,
+        loggers: Callable[[Stage, Path], list[Logger]],
+        announce: Callable[[Stage, str], None],
+    ) -> None:
+        self.cache = cache
+        self.view = view
+        self.stop = stop
+        self.loggers = loggers
+        self.announce = announce
+        self._folders: dict[tuple[str, str], Path] = {}
+
+    def run(self, stage: Stage, *, force: bool) -> Outcome:
+        """Make sure that a stage is finished; its inputs must be.
+
+        Raises:
+            UserError: the stage's own complaint about its input.
+            StopRequested: the user asked to stop; a checkpoint was saved.
+        """
+        if not force and (outcome := self._finished(stage)) is not None:
+            self.announce(stage, "cached")
+            return outcome
+        with self.cache.lock(stage.name, stage.fingerprint, on_wait=lambda: self.announce(stage, "waiting")):
+            # Another process may have finished it while this one waited.
+            if not force and (outcome := self._finished(stage)) is not None:
+                self.announce(stage, "cached")
+                return outcome
+            return self._compute(stage)
+
+    def _finished(self, stage: Stage) -> Outcome | None:
+        manifest = self.cache.manifest(stage.name, stage.fingerprint)
+        if manifest is None:
+            return None
+        folder = self.cache.folder(stage.name, stage.fingerprint)
+        return Outcome(stage=stage, folder=folder, computed=False, resumed=False, manifest=manifest)
+
+    def _compute(self, stage: Stage) -> Outcome:
+        resumed = self.cache.is_resumable(stage.name, stage.fingerprint)
+        self.announce(stage, "resuming" if resumed else "running")
+        output, checkpoints = self.cache.open_work(stage.name, stage.fingerprint)
+        context = StageContext(
+            stage=stage.label, seed=stage.seed, checkpoints=checkpoints, view=self.view, stop=self.stop,
+            make_loggers=lambda folder: self.loggers(stage, folder),
+        )  # fmt: skip
+        inputs = {
+            name: self.cache.folder(source.name, source.fingerprint) for name, source in stage.inputs.items()
+        }
+        meter = Meter()
+        parts = {name: instantiate(node, _convert_="object") for name, node in stage.groups.items()}
+        counts = importlib.import_module(ENTRIES[stage.kind]).run(
+            **parts, inputs=inputs, output=output, context=context
+        )
+        identity = stage.identity
+        manifest = {
+            "label": stage.label, "inputs": identity["inputs"], "config": identity["config"], "code": identity["code"],
+            "source_files": identity["files"], "versions": identity["versions"], "seed": stage.seed, "counts": counts,
+            "resumed": resumed, **meter.read(),
+        }  # fmt: skip
+        folder = self.cache.finish(stage.name, stage.fingerprint, manifest)
+        done = self.cache.manifest(stage.name, stage.fingerprint)
+        assert done is not None
+        return Outcome(stage=stage, folder=folder, computed=True, resumed=resumed, manifest=done)

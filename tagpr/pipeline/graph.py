@@ -1,0 +1,270 @@
+"""Which stages a configuration needs, in order: records -> chains -> sft -> pairs -> prmu -> rl_<stage> ... -> evaluate.
+
+A stage is in the graph only if something wanted needs it. Its inputs are other stages, so two configurations that agree on a part of
+the path share that part's fingerprints.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from tagpr.errors import UserError
+from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, code_fingerprint, digest, library_versions
+
+_SHARED = ("types", "markup", "storage", "tasks")
+_READING = (*_SHARED, "data")
+_WRITING = (*_READING, "chains/tags", "lm")
+# Rooms whose code can change a stage's result; the stage's own and those before it that it calls.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "records": _READING,
+    "chains": (*_READING, "chains", "lm/backbone"),
+    "sft": (*_WRITING, "training", "sft"),
+    "pairs": (*_WRITING, "prmu/pairs", "prmu/pairs_stage", "prmu/shortcuts"),
+    "prmu": (*_READING, "lm", "training", "prmu"),
+    "rl": (*_WRITING, "training", "prmu", "rl"),
+    "evaluate": (*_WRITING, "evaluation/predict", "evaluation/stage"),
+}
+ENTRIES = {
+    "records": "tagpr.data.stage", "chains": "tagpr.chains.stage", "sft": "tagpr.sft.stage", "pairs": "tagpr.prmu.pairs_stage",
+    "prmu": "tagpr.prmu.stage", "rl": "tagpr.rl.stage", "evaluate": "tagpr.evaluation.stage",
+}  # fmt: skip
+
+# Settings that cannot change a result: they stay out of fingerprints and run keys.
+SILENT: dict[str, frozenset[str]] = {
+    "trainer": frozenset({"checkpoint_every", "keep_last", "log_every", "threads"}),
+    "data": frozenset({"root", "path"}),  # the files' contents count instead
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One node of the graph.
+
+    Args:
+        kind: the key of ROOMS and ENTRIES.
+        name: its folder in the cache: the kind, or `rl_<stage>`.
+        label: what people read: the name, for evaluations with the row and decoding.
+        groups: keyword of the stage's `run` -> config node.
+        inputs: name of the input -> the stage that makes it.
+        seed: of the stage's random stream.
+        files: content hashes of what it reads from outside the cache.
+    """
+
+    kind: str
+    name: str
+    label: str
+    groups: Mapping[str, DictConfig]
+    inputs: Mapping[str, Stage]
+    seed: int
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The resolved config that counts in the fingerprint."""
+        plain = {}
+        for name, node in self.groups.items():
+            value: Any = OmegaConf.to_container(node, resolve=True)
+            plain[name] = {k: v for k, v in value.items() if k not in SILENT.get(name, ())}
+        return plain
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Everything that the fingerprint is a hash of."""
+        return {
+            "stage": self.name,
+            "config": self.settings,
+            "inputs": {name: stage.fingerprint for name, stage in self.inputs.items()},
+            "code": code_fingerprint(ROOMS[self.kind]),
+            "files": dict(self.files),
+            "versions": library_versions(),
+            "seed": self.seed,
+        }
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """24 hexadecimal digits that stand for the result."""
+        return digest(self.identity)[:24]
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.fingerprint))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stage) and (self.name, self.fingerprint) == (other.name, other.fingerprint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatedRow:
+    """One row of the table: a policy's name and its evaluate stage for each decoding."""
+
+    name: str
+    policy: Stage | None  # None: the backbone itself
+    stages: Mapping[str, Stage]  # decoding -> evaluate stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """What a run wants: the rows of its table, and every stage that they need."""
+
+    rows: tuple[EvaluatedRow, ...]
+    policies: Mapping[str, Stage]  # sft, rl_guided, ...
+    prmu: Stage | None
+    stages: tuple[Stage, ...]  # each after its inputs
+
+
+def stream_seed(seed: int, stream: str) -> int:
+    """The seed of a named random stream: unrelated streams for neighbouring seeds and for different stages of one seed."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:4], "big") >> 1
+
+
+def build_graph(cfg: DictConfig, hashes: FileHashes, variant: Callable[[str], DictConfig]) -> Graph:
+    """The graph of one configuration.
+
+    Args:
+        cfg: the composed configuration.
+        hashes: content hashes of data files.
+        variant: composes the same run under another `ablation`, for `evaluation.compare`.
+    Raises:
+        UserError: contradictory configuration.
+    """
+    policies, prmu = _policies(cfg, hashes)
+    rows = _own_rows(cfg, hashes, policies)
+    for name, other in cfg.evaluation.compare.items():
+        other_cfg = variant(other.ablation)
+        other_policies, _ = _policies(other_cfg, hashes)
+        policy = _policy_named(other.policy, other_policies, f"evaluation.compare.{name}")
+        rows.append(_row(str(name), other_cfg, hashes, policy, with_history=True, thinking=None))
+    wanted = [stage for row in rows for stage in row.stages.values()] + [*policies.values()]
+    return Graph(rows=tuple(rows), policies=policies, prmu=prmu, stages=_in_order(wanted))
+
+
+def _records(cfg: DictConfig, hashes: FileHashes) -> Stage:
+    root = cfg.data.get("root")
+    files = {}
+    if root is not None:
+        if not Path(root).is_dir():
+            raise UserError(
+                f"data.root={root} is not a folder. Give the folder that holds LaMP's files, e.g. "
+                "data.root=/data/LaMP with LaMP_3/dev/dev_questions.json in it."
+            )
+        files = hashes.folder(Path(root), ["*_questions.json", "*_outputs.json"])
+    return Stage(
+        kind="records", name="records", label="records", groups={"data": cfg.data, "retrieval": cfg.retrieval},
+        inputs={}, seed=stream_seed(cfg.data.seed, "records"), files=files,
+    )  # fmt: skip
+
+
+def _backbone_files(cfg: DictConfig, hashes: FileHashes) -> dict[str, str]:
+    """Content of the backbone: its folder where it is one, the shipped base's recorded hash where it is that."""
+    path = cfg.backbone.get("path")
+    if path is None:
+        return hashes.folder(PACKAGE / "lm" / "tiny_base", ["*.safetensors", "*.json", "*.jinja"])
+    folder = Path(path)
+    return hashes.folder(folder, ["*.safetensors", "*.json", "*.jinja"]) if folder.is_dir() else {}
+
+
+def _policies(cfg: DictConfig, hashes: FileHashes) -> tuple[dict[str, Stage], Stage | None]:
+    base = _backbone_files(cfg, hashes)
+    records = _records(cfg, hashes)
+
+    def stage(name: str, groups: list[str], inputs: dict[str, Stage], files: dict[str, str]) -> Stage:
+        return Stage(
+            kind=name, name=name, label=name, groups={g: cfg[g] for g in groups}, inputs=inputs,
+            seed=stream_seed(cfg.seed, name), files=files,
+        )  # fmt: skip
+
+    chains = stage("chains", ["backbone", "prompt", "tags", "teacher", "tagger", "chains"], {"records": records}, base)
+    sft = stage("sft", ["backbone", "prompt", "tags", "sft", "trainer"], {"records": records, "chains": chains}, base)
+    policies = {"sft": sft}
+    prmu = None
+    if any(_uses_prmu(cfg, name) for name in cfg.rl.order):
+        pairs = stage("pairs", ["backbone", "prompt", "tags", "engine", "pairs"], {"records": records, "sft": sft}, {})
+        prmu = stage("prmu", ["backbone", "prmu", "trainer"], {"records": records, "pairs": pairs}, base)
+    previous = sft
+    for name in cfg.rl.order:
+        if name not in cfg.rl.stages:
+            raise UserError(f"rl.order names the stage {name!r}, but rl.stages has {sorted(cfg.rl.stages)}.")
+        inputs = {"records": records, "policy": previous}
+        if _uses_prmu(cfg, name):
+            assert prmu is not None
+            inputs["prmu"] = prmu
+        settings = OmegaConf.masked_copy(cfg.rl, [k for k in cfg.rl if k not in ("stages", "order")])
+        groups = {g: cfg[g] for g in ("prompt", "tags", "engine", "reward", "advantage", "policy_loss", "trainer")}
+        previous = Stage(
+            kind="rl", name=f"rl_{name}", label=f"rl_{name}", inputs=inputs,
+            groups={**groups, "rl": settings, "rl_stage": cfg.rl.stages[name]}, seed=stream_seed(cfg.seed, f"rl_{name}"),
+        )  # fmt: skip
+        policies[previous.name] = previous
+    return policies, prmu
+
+
+def _uses_prmu(cfg: DictConfig, stage: str) -> bool:
+    if stage not in cfg.rl.stages:
+        return False
+    weight = cfg.rl.stages[stage].weights.get("prmu") or 0.0
+    term = cfg.reward.terms.get("prmu")
+    return weight > 0 and term is not None and term.get("score") is not None
+
+
+def _own_rows(cfg: DictConfig, hashes: FileHashes, policies: Mapping[str, Stage]) -> list[EvaluatedRow]:
+    rows = []
+    for name, row in cfg.evaluation.rows.items():
+        policy = None if row.policy == "backbone" else _policy_named(row.policy, policies, f"evaluation.rows.{name}")
+        rows.append(_row(str(name), cfg, hashes, policy, with_history=row.history, thinking=row.thinking))
+    # Every RL stage of this run is a row: an arm with one stage has one, and a preset need not list them.
+    rows += [
+        _row(name, cfg, hashes, policy, with_history=True, thinking=None)
+        for name, policy in policies.items()
+        if policy.kind == "rl"
+    ]
+    return rows
+
+
+def _policy_named(name: str, policies: Mapping[str, Stage], where: str) -> Stage:
+    if name not in policies:
+        raise UserError(f"{where}.policy={name}, but this run makes {['backbone', *policies]}.")
+    return policies[name]
+
+
+def _row(
+    name: str, cfg: DictConfig, hashes: FileHashes, policy: Stage | None, *, with_history: bool, thinking: bool | None
+) -> EvaluatedRow:
+    prompt = (cfg.prompt if with_history else cfg.evaluation.question).copy()
+    if thinking is not None:
+        prompt.thinking = thinking
+    records = _records(cfg, hashes)
+    inputs = {"records": records} if policy is None else {"records": records, "policy": policy}
+    stages = {}
+    for decoding, settings in cfg.evaluation.decodings.items():
+        groups = {
+            "prompt": prompt, "tags": cfg.tags, "engine": cfg.engine, "backbone": cfg.backbone, "decoding": settings,
+            "evaluation": OmegaConf.masked_copy(cfg.evaluation, ["splits", "max_records"]),
+        }  # fmt: skip
+        stages[str(decoding)] = Stage(
+            kind="evaluate", name="evaluate", label=f"evaluate {name} {decoding}", groups=groups, inputs=inputs,
+            seed=stream_seed(cfg.seed, f"evaluate_{decoding}"), files=_backbone_files(cfg, hashes) if policy is None else {},
+        )  # fmt: skip
+    return EvaluatedRow(name=name, policy=policy, stages=stages)
+
+
+def _in_order(wanted: list[Stage]) -> tuple[Stage, ...]:
+    order: dict[str, Stage] = {}
+
+    def visit(stage: Stage) -> None:
+        key = f"{stage.name}/{stage.fingerprint}"
+        if key in order:
+            return
+        for source in stage.inputs.values():
+            visit(source)
+        order[key] = stage
+
+    for stage in wanted:
+        visit(stage)
+    # Training first, evaluations last: the order in which a person expects to see them.
+    return tuple(sorted(order.values(), key=lambda stage: stage.kind == "evaluate"))

@@ -1,0 +1,70 @@
+"""What a run would do, before it does it: cached, resumable or to run, why, and for how long. Arithmetic only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tagpr.pipeline.cache import ArtifactCache
+from tagpr.pipeline.fingerprint import differences
+from tagpr.pipeline.graph import Graph, Stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedStage:
+    """One line of a plan.
+
+    Args:
+        stage: the stage.
+        state: `cached`, `resumable` or `to run`.
+        changes: what differs from the nearest finished artifact of the same stage; empty where there is none or it is cached.
+        seconds: expected wall time; None where nothing comparable has run here. 0 for cached stages.
+        peak_bytes: expected peak memory, likewise.
+    """
+
+    stage: Stage
+    state: str
+    changes: tuple[str, ...]
+    seconds: float | None
+    peak_bytes: int | None
+
+
+def plan(graph: Graph, cache: ArtifactCache) -> list[PlannedStage]:
+    """One line per stage of the graph, in the order in which they would run."""
+    return [_planned(stage, cache) for stage in graph.stages]
+
+
+def _planned(stage: Stage, cache: ArtifactCache) -> PlannedStage:
+    if cache.manifest(stage.name, stage.fingerprint) is not None:
+        return PlannedStage(stage=stage, state="cached", changes=(), seconds=0.0, peak_bytes=0)
+    state = "resumable" if cache.is_resumable(stage.name, stage.fingerprint) else "to run"
+    identity = {k: v for k, v in stage.identity.items() if k != "stage"}
+    candidates = [(differences(_identity(m), identity), m) for m in cache.manifests(stage.name)]
+    if not candidates:
+        return PlannedStage(stage=stage, state=state, changes=(), seconds=None, peak_bytes=None)
+    changes, nearest = min(candidates, key=lambda pair: len(pair[0]))
+    scale = work(stage.kind, stage.settings) / max(work(stage.kind, nearest["config"]), 1e-9)
+    return PlannedStage(
+        stage=stage, state=state, changes=tuple(changes), seconds=nearest["seconds"] * scale, peak_bytes=nearest["peak_rss"]
+    )
+
+
+def _identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "config": manifest["config"], "inputs": manifest["inputs"], "code": manifest["code"],
+        "files": manifest["source_files"], "versions": manifest["versions"], "seed": manifest["seed"],
+    }  # fmt: skip
+
+
+def work(kind: str, settings: Mapping[str, Any]) -> float:
+    """How much a stage has to do, in units that are proportional to its time on one machine."""
+    if kind == "sft":
+        return settings["sft"]["steps"] * settings["sft"]["batch_size"]
+    if kind == "prmu":
+        return settings["prmu"]["steps"] * settings["prmu"]["batch_size"]
+    if kind == "rl":
+        return settings["rl_stage"]["steps"] * settings["rl"]["prompts_per_step"] * settings["rl"]["rollouts_per_prompt"]
+    if kind == "evaluate":
+        return settings["decoding"]["num_samples"]
+    return 1.0

@@ -1,0 +1,288 @@
+"""The one verb: `tagpr experiment=demo` composes a configuration, plans it, runs what is missing, and prints the table.
+
+Config stops here: below this module there are built objects and plain values. Heavy libraries are imported when a stage runs, so that
+help, plans and errors answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from tagpr import schema
+from tagpr.config_errors import CONFIG_ERRORS, explain
+from tagpr.context import StopRequested
+from tagpr.errors import UserError
+from tagpr.pipeline.cache import SCHEMA, ArtifactCache
+from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, digest, library_versions
+from tagpr.pipeline.graph import SILENT, Graph, Stage, build_graph
+
+# What does not change a result does not change a run's key.
+NOT_IN_RUN_KEY = ("paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name")
+
+
+def conf_dir() -> Path:
+    """The checkout's `conf/`, or the copy inside an installed wheel."""
+    checkout = PACKAGE.parent / "conf"
+    return checkout if (checkout / "config.yaml").is_file() else PACKAGE / "conf"
+
+
+def main() -> None:
+    """Console script `tagpr`."""
+    schema.register()
+    # Hydra would print a traceback's last line and a hint about an environment variable; we name the mistake ourselves.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        _job()
+    except StopRequested:
+        print("\nStopped. Checkpoints are saved; the same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
+    except UserError as error:
+        print(f"\nError: {error}", file=sys.stderr)
+        sys.exit(1)
+    except CONFIG_ERRORS as error:
+        print(f"\nConfig error: {explain(error, sys.argv[1:], conf_dir())}", file=sys.stderr)
+        sys.exit(2)
+
+
+@hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
+def _job(cfg: DictConfig) -> None:
+    OmegaConf.resolve(cfg)
+    # Before torch is imported: its thread pool is sized once.
+    os.environ["OMP_NUM_THREADS"] = str(cfg.trainer.threads)
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    _check(cfg)
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith("ablation=")]
+
+    def variant(ablation: str) -> DictConfig:
+        composed = hydra.compose(config_name="config", overrides=[*overrides, f"ablation={ablation}"])
+        OmegaConf.resolve(composed)
+        return composed
+
+    root = Path(cfg.paths.runs)
+    cache = ArtifactCache(root / "cache")
+    graph = build_graph(cfg, FileHashes(root / "cache" / "file_hashes.json"), variant)
+    if cfg.plan:
+        from tagpr.console import console, plan_view
+        from tagpr.pipeline.plan import plan
+
+        console.print(plan_view(plan(graph, cache)))
+    else:
+        _run(cfg, graph, cache)
+
+
+def _check(cfg: DictConfig) -> None:
+    """Contradictions that no single field can show.
+
+    Raises:
+        UserError: which settings contradict each other, and how to put it right.
+    """
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        raise UserError(f"no value for {', '.join(missing)}. Give it on the command line, e.g. {missing[0]}=...")
+    term = cfg.reward.terms.get("prmu")
+    has_prmu = term is not None and term.get("score") is not None
+    for name in cfg.rl.order:
+        if name not in cfg.rl.stages:
+            raise UserError(f"rl.order names the stage {name!r}, but rl.stages has {sorted(cfg.rl.stages)}.")
+        if cfg.rl.stages[name].weights.get("prmu") and not has_prmu:
+            raise UserError(
+                f"rl.stages.{name}.weights.prmu is {cfg.rl.stages[name].weights.prmu}, but there is no PRMU reward term. "
+                f"Set it to 0 or take reward/term@reward.terms.prmu=prmu."
+            )
+
+
+def _selected(graph: Graph, until: str | None, only: str | None) -> list[Stage]:
+    names = [stage.name for stage in graph.stages]
+    for given in (until, only):
+        if given is not None and given not in names:
+            raise UserError(f"this run has no stage {given!r}; it has {', '.join(dict.fromkeys(names))}.")
+    if only is not None:
+        return [stage for stage in graph.stages if stage.name == only]
+    if until is not None:
+        last = max(i for i, name in enumerate(names) if name == until)
+        return list(graph.stages[: last + 1])
+    return list(graph.stages)
+
+
+def _run(cfg: DictConfig, graph: Graph, cache: ArtifactCache) -> None:
+    from tagpr.console import TerminalProgress, closing_panel, console
+    from tagpr.pipeline.execute import Executor, Outcome
+    from tagpr.tracking import Tracker
+
+    started = time.monotonic()
+    stop = threading.Event()
+    tracker = Tracker(
+        mode=cfg.logger.mode, project=cfg.logger.project, group=cfg.experiment_name, folder=Path(cfg.paths.runs)
+    )
+
+    def announce(stage: Stage, state: str) -> None:
+        if state != "cached":
+            console.print(f"[bold]{stage.label}[/bold] {state} [dim]{stage.fingerprint[:10]}[/dim]")
+
+    executor = Executor(
+        cache=cache, view=TerminalProgress(), stop=stop, loggers=tracker.stage_loggers, announce=announce
+    )
+    selected = _selected(graph, cfg.until, cfg.only)
+    forced = {cfg.force} if cfg.force else set()
+    if cfg.only is not None:
+        _check_inputs(selected, cache)
+    outcomes: list[Outcome] = []
+    with _stop_on_signals(stop):
+        try:
+            for stage in selected:
+                if stop.is_set():
+                    raise StopRequested
+                outcome = executor.run(stage, force=stage.name in forced)
+                if outcome.computed:
+                    tracker.stage_done(outcome)
+                outcomes.append(outcome)
+        except BaseException:
+            tracker.abandon()
+            raise
+    place, table, metrics, notes = "", None, {}, []
+    if cfg.until is None and cfg.only is None:
+        folder = _write_run_folder(cfg, graph, cache, outcomes)
+        from tagpr.analysis.runs import read_run
+        from tagpr.analysis.tables import final_metrics, table_notes, table_view, write_tables
+
+        run = read_run(folder)
+        write_tables([run], folder)
+        table, metrics, notes, place = table_view([run]), final_metrics(run), table_notes([run]), str(folder)
+    tracker.run_done(
+        name=f"{cfg.run_name} seed {cfg.seed}", config=_plain(cfg), metrics=metrics,
+        artifacts={o.stage.label: o.stage.fingerprint for o in outcomes},
+    )  # fmt: skip
+    console.print(closing_panel(outcomes, table, notes, place or str(cache.root), time.monotonic() - started))
+
+
+def _check_inputs(selected: Sequence[Stage], cache: ArtifactCache) -> None:
+    for stage in selected:
+        for source in stage.inputs.values():
+            if cache.manifest(source.name, source.fingerprint) is None:
+                raise UserError(
+                    f"only={stage.name} needs a finished {source.name} stage ({source.fingerprint[:10]}), which is not in the "
+                    f"cache. Run until={source.name} first, or leave only= away."
+                )
+
+
+class _stop_on_signals:
+    """SIGINT and SIGTERM ask the running stage to save and leave; a second one ends the process at once."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.stop = stop
+
+    def __enter__(self) -> None:
+        def handle(number: int, frame: Any) -> None:
+            if self.stop.is_set():
+                signal.signal(number, signal.SIG_DFL)
+                os.kill(os.getpid(), number)
+            self.stop.set()
+            print("\nStopping after this step; once more to stop at once.", file=sys.stderr)
+
+        self.before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def _plain(cfg: DictConfig) -> dict[str, Any]:
+    value = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(value, dict)
+    return {str(key): item for key, item in value.items()}
+
+
+def run_key(cfg: DictConfig) -> str:
+    """Hash of what a run computes: the resolved config without paths, logging and what to run of it."""
+    plain = {key: value for key, value in _plain(cfg).items() if key not in NOT_IN_RUN_KEY}
+    for group, silent in SILENT.items():
+        plain[group] = {k: v for k, v in plain[group].items() if k not in silent}
+    return digest(plain)
+
+
+def _write_run_folder(cfg: DictConfig, graph: Graph, cache: ArtifactCache, outcomes: Sequence[Any]) -> Path:
+    """`runs/<experiment>/<run_name>/seed_<seed>-<key>/`: config, versions, git state, links to every artifact that was used."""
+    from tagpr.storage import write_json
+
+    key = run_key(cfg)
+    folder = Path(cfg.paths.runs) / cfg.experiment_name / cfg.run_name / f"seed_{cfg.seed}-{key[:8]}"
+    artifacts = folder / "artifacts"
+    shutil.rmtree(artifacts, ignore_errors=True)
+    artifacts.mkdir(parents=True)
+    places = {}
+    for outcome in outcomes:
+        target = os.path.relpath(outcome.folder, artifacts)
+        (artifacts / outcome.stage.label.replace(" ", "_")).symlink_to(target, target_is_directory=True)
+        places[outcome.stage.label] = os.path.relpath(outcome.folder, folder)
+    OmegaConf.save(cfg, folder / "config.yaml")
+    rows = {
+        row.name: {
+            "policy": row.policy.label if row.policy else "backbone",
+            "policy_stages": _path_to(row.policy),
+            "evaluations": {
+                decoding: os.path.relpath(cache.folder(stage.name, stage.fingerprint), folder)
+                for decoding, stage in row.stages.items()
+            },
+        }
+        for row in graph.rows
+    }
+    write_json(
+        folder / "run.json",
+        {
+            "schema": SCHEMA, "experiment": cfg.experiment_name, "run_name": cfg.run_name, "seed": cfg.seed, "key": key,
+            "rows": rows, "artifacts": places, "computed": [o.stage.label for o in outcomes if o.computed],
+            "versions": {**library_versions(), "tagpr": metadata.version("tagpr"), "python": platform.python_version()},
+            "git": _git_state(),
+        },
+    )  # fmt: skip
+    return folder
+
+
+def _path_to(policy: Stage | None) -> list[list[str]]:
+    """(name, fingerprint) of every stage that a policy was made by."""
+    found: dict[str, str] = {}
+
+    def visit(stage: Stage) -> None:
+        for source in stage.inputs.values():
+            visit(source)
+        found[stage.name] = stage.fingerprint
+
+    if policy is not None:
+        visit(policy)
+    return [[name, fingerprint] for name, fingerprint in found.items()]
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit and whether the tree was changed; None outside a checkout."""
+    if not (PACKAGE.parent / ".git").exists():
+        return None
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=PACKAGE, capture_output=True, text=True, timeout=10, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain"], cwd=PACKAGE, capture_output=True, text=True, timeout=10, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit, "changed": bool(changed.strip())}
+
+
+if __name__ == "__main__":
+    main()
