@@ -1,6 +1,6 @@
 """The tags of a reasoning chain, what order they ask for, and the strict reader of a completion.
 
-Completion = `<think>` + tagged spans + `</think>` + answer. That there are nine tags, and the two names `examine_examples`
+Completion = `<think>` + tagged spans + `</think>` + answer. That there are nine tags, and the names `examine_examples`
 and `identify_patterns`, is the paper's (arXiv 2509.23140); the other seven names and all rules are ours.
 Imports no torch: the reader serves chains, rewards and evaluation alike.
 """
@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tagpr.chains.overlap import content_words
 from tagpr.markup import THINK_CLOSE, THINK_OPEN
 
 ALL_KINDS = frozenset({"label", "rating", "text"})
@@ -219,6 +220,25 @@ _ENTRY = re.compile(r"<([0-9]{1,4})>")
 def cited_entries(text: str) -> tuple[int, ...]:
     """Numbers of the history entries that a text cites as `<k>`, each once, in order of first mention."""
     return tuple(dict.fromkeys(int(number) for number in _ENTRY.findall(text)))
+
+
+def split_at_citations(text: str) -> list[tuple[int, str]]:
+    """Each citation with what is said beside its number: the text up to the next number.
+
+    Numbers with only joining words and marks between them share what follows the last of them, or what went before
+    where nothing follows. What stands before the first number belongs to it too.
+    """
+    before, *rest = _ENTRY.split(text)  # text, number, text, number, text ...
+    said: list[tuple[int, str]] = []
+    waiting: list[int] = []
+    for number, after in zip(rest[::2], rest[1::2], strict=True):
+        waiting.append(int(number))
+        if content_words(after):
+            beside = after if said else f"{before} {after}"
+            said += [(one, beside) for one in waiting]
+            waiting.clear()
+    last = said[-1][1] if said else before
+    return said + [(one, last) for one in waiting]
 
 
 def has_tag_text(text: str) -> bool:

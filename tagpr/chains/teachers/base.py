@@ -18,7 +18,7 @@ class RawChain:
 
 
 class Teacher(ABC):
-    """Writes raw chains. Sees what the prompt shows (`prompt.text`, `prompt.history`, the question), never gold or truth."""
+    """Writes raw chains. It reads what the prompt shows (history, question), never gold or truth."""
 
     name: str  # what the chains' `teacher` column says
 
