@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,6 +40,7 @@ class FitResult:
     resumed_from: int  # step of the checkpoint this call went on from; 0 where it began anew
     seconds: float  # of training, earlier calls included
     best_step: int | None  # the step whose weights the module holds, where `best` was asked for
+    final: Mapping[str, float]  # last value of each metric
 
 
 def fit(
@@ -118,6 +119,7 @@ def fit(
         resumed_from=resumed_from,
         seconds=each_step.seconds,
         best_step=keeper.step if keeper else None,
+        final=log.final(),
     )
 
 

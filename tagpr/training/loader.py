@@ -12,8 +12,8 @@ class ResumableLoader:
     """Endless batches over `num_items` items; the number of steps ends training, never the data.
 
     Each epoch shuffles anew. Where several ranks share the work, every rank takes its own slice of the same global
-    batch, so that two ranks with half a batch each see what one process sees. The incomplete batch at the end of an epoch
-    is topped up from the start of that epoch's order, so that every step holds `batch_size` items and none is left out.
+    batch, so that two ranks with half a batch each see what one process sees. An incomplete last batch is topped up from
+    the start of the epoch's order, so that every step holds `batch_size` items and none is left out.
 
     Args:
         num_items: size of the data set.

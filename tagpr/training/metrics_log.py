@@ -32,6 +32,10 @@ class MetricsLog:
         with open(self.path, "a") as file:
             os.fsync(file.fileno())
 
+    def final(self) -> dict[str, float]:
+        """The last value of each metric."""
+        return {name: value for row in _read(self.path) for name, value in row.items() if name != "step"}
+
     def write_csv(self, path: Path) -> None:
         rows = _read(self.path)
         columns = list(dict.fromkeys(name for row in rows for name in row))

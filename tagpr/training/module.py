@@ -32,9 +32,9 @@ class ManualModule(pl.LightningModule):
     """Manual optimization with one optimizer.
 
     A subclass writes `training_step(batch, batch_idx)`, in which it calls `self.update(...)` exactly once and
-    `self.report(...)` as it likes, and `validate()` where it has something to validate. State that a step depends on (an
-    RL window, a running mean) goes into the checkpoint through `on_save_checkpoint` / `on_load_checkpoint` as tensors,
-    numbers, strings, lists and dictionaries: checkpoints are loaded with `weights_only=True`.
+    `self.report(...)` as it likes, and `validate()` where it has something to validate. State that a step depends on
+    (an RL window, a running mean) goes into the checkpoint through `on_save_checkpoint` / `on_load_checkpoint` as
+    tensors, numbers, strings, lists and dictionaries: checkpoints are loaded with `weights_only=True`.
 
     Args:
         optimizer: settings of the group `optimizer`.
@@ -105,6 +105,16 @@ class ManualModule(pl.LightningModule):
         optimizer.step()
         self.note = f"loss {step_loss:.3f}"
         return Update(loss=step_loss, grad_norm=grad_norm, learning_rate=learning_rate)
+
+    def sum_over_ranks(self, count: int) -> int:
+        """A count of this rank's batch (tokens, pairs, ...) as the whole step's: what losses are divided by."""
+        if self.trainer.world_size == 1:
+            return count
+        return int(self.trainer.strategy.reduce(torch.tensor(count, device=self.device), reduce_op="sum"))
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Batches stay where the loader made them; a step moves each micro-batch when its turn comes."""
+        return batch
 
     def report(self, metrics: Mapping[str, float], *, note: str = "") -> None:
         """Metrics of this step, named `stage/quantity`, for metrics.csv and the loggers; the note goes to the bar."""
