@@ -1,0 +1,25 @@
+"""Where records come from: LaMP's files, or a simulated world."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+from tagpr.types import Record
+
+
+class RecordSource(ABC):
+    """A data set that can be told as records, people already divided into splits and questions into purposes."""
+
+    @abstractmethod
+    def records(self, *, seed: int) -> list[Record]:
+        """Every record, `retrieved` still empty. The seed makes simulated people; real ones keep their splits."""
+
+    def files(self) -> list[Path]:
+        """The source files that `records` reads: what goes into the manifest with its hash."""
+        return []
+
+    def figures(self, records: Sequence[Record]) -> dict[str, float]:
+        """What the manifest says beside counts: a simulated world gives its blind and Bayes scores."""
+        return {}
