@@ -94,15 +94,76 @@ class AdamWSettings(OptimizerSettings):
     create: AdamW = field(default_factory=AdamW)
 
 
+# --- sft/ --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Sft(Choice):
+    steps: int = MISSING
+    batch_size: int = MISSING  # chains per optimizer step
+    micro_batch_tokens: int = MISSING  # tokens that go through the model at a time
+    chunk_size: int = MISSING  # completion tokens whose logits exist at a time
+    validate_every: int = MISSING  # steps; 0: never
+    dev_records: int = MISSING  # most records to validate on
+    optimizer: OptimizerSettings = MISSING
+
+
+# --- backbone/, engine/ ----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Backbone(Choice):
+    """Base of the group, and all that the shipped base takes."""
+
+    dtype: str = MISSING  # of the weights: float32, bfloat16, auto
+    attention: str = MISSING  # two_part, or an implementation of transformers
+
+
+@dataclass
+class PretrainedBackbone(Backbone):
+    path: str = MISSING  # a local folder or a hub id
+
+
+@dataclass
+class FreshBackbone(Backbone):
+    hidden_size: int = MISSING
+    intermediate_size: int = MISSING
+    num_layers: int = MISSING
+    num_heads: int = MISSING
+    num_kv_heads: int = MISSING
+    head_dim: int = MISSING
+    max_positions: int = MISSING
+    init_std: float = MISSING
+    seed: int = MISSING  # of the initial weights
+
+
+@dataclass
+class Engine(Choice):
+    """Base of the group, and all that the reference engine takes. Built partially: a stage adds the tokenizer."""
+
+    _partial_: bool = MISSING
+
+
+@dataclass
+class TorchEngine(Engine):
+    max_tokens: int = MISSING  # key-value slots of a batch: prompts * (longest prompt + samples * max_new_tokens)
+
+
 # --- registration: (group, name of the schema, dataclass); keep the order of the path ----------------------------------
 
 SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("retrieval", "schema_retrieval", Retrieval),
     ("retrieval", "schema_top_k", TopK),
+    ("backbone", "schema_backbone", Backbone),
+    ("backbone", "schema_pretrained", PretrainedBackbone),
+    ("backbone", "schema_fresh", FreshBackbone),
+    ("engine", "schema_engine", Engine),
+    ("engine", "schema_torch_engine", TorchEngine),
     ("trainer", "schema_trainer", TrainerSettings),
     ("schedule", "schema_schedule", Schedule),
     ("schedule", "schema_decay", Decay),
     ("optimizer", "schema_adamw", AdamWSettings),
+    ("sft", "schema_sft", Sft),
     ("tags", "schema_tag_vocabulary", TagVocabulary),
 )
 

@@ -1,0 +1,1 @@
+"""The language model: loading, log-probabilities, shared prefixes, generation."""

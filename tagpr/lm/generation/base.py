@@ -1,0 +1,88 @@
+"""What every rollout engine takes and gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How completions are drawn. Filled from config: temperature 0 is greedy; top_p 1 and top_k 0 cut nothing."""
+
+    temperature: float
+    top_p: float
+    top_k: int
+    max_new_tokens: int
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0 or self.max_new_tokens < 1:
+            raise ValueError(
+                f"sampling is {self}, expected temperature >= 0 (0 = greedy), 0 < top_p <= 1 (1 = off), top_k >= 0 "
+                "(0 = off), max_new_tokens >= 1."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion:
+    """One completion of one prompt. Filled by an engine."""
+
+    token_ids: tuple[int, ...]  # with the end-of-text token where there is one; never a pad token
+    logprobs: tuple[float, ...]  # natural log, of the distribution that was sampled; under greedy: at temperature 1
+    text: str  # decoded, markup kept, without the end-of-text token
+    truncated: bool  # no end-of-text token within max_new_tokens
+
+
+class RolloutEngine(ABC):
+    """Draws completions from a policy.
+
+    Config gives an engine's settings; the stage adds the policy's tokenizer: `engine = engine(tokenizer=tokenizer)` (`_partial_`).
+    """
+
+    @abstractmethod
+    def generate(
+        self,
+        model: PreTrainedModel,
+        prompts: Sequence[Sequence[int]],
+        *,
+        num_samples: int,
+        sampling: Sampling,
+        seed: int,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[list[Completion]]:
+        """`num_samples` completions of each prompt, from the model's weights as they are now.
+
+        Each (prompt position, sample index) has its own random stream derived from `seed`, whatever else is in the batch.
+        The model's training mode is put back afterwards; nothing carries a gradient.
+
+        Args:
+            prompts: token ids, without padding.
+            on_done: called with the number of completions finished since its last call; the sum is len(prompts) * num_samples.
+        Returns:
+            [prompt][sample], in the order given.
+        """
+
+
+def eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Tokens that end a completion: the tokenizer's end-of-text, and those of the model's generation config except padding."""
+    declared = model.generation_config.eos_token_id if model.generation_config is not None else None
+    declared = [] if declared is None else [declared] if isinstance(declared, int) else list(declared)
+    return frozenset({tokenizer.eos_token_id} | ({*declared} - {tokenizer.pad_token_id}))
+
+
+def finish(
+    token_ids: Sequence[int], logprobs: Sequence[float], ends: frozenset[int], tokenizer: PreTrainedTokenizerBase
+) -> Completion:
+    """A drawn token list as a Completion; what ends it, if anything, is its last token."""
+    ended = bool(token_ids) and token_ids[-1] in ends
+    return Completion(
+        token_ids=tuple(token_ids),
+        logprobs=tuple(logprobs),
+        text=tokenizer.decode(
+            token_ids[:-1] if ended else token_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        ),
+        truncated=not ended,
+    )

@@ -1,0 +1,78 @@
+"""The reference engine: `generate` of transformers, one completion at a time. Slow, any model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling, eos_ids, finish
+from tagpr.lm.generation.sampling import row_keys
+
+
+class HfEngine(RolloutEngine):
+    """One call of `model.generate` per completion.
+
+    Args:
+        tokenizer: the policy's; its pad token is never sampled unless it is an end-of-text token too.
+    """
+
+    def __init__(self, *, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+
+    @torch.no_grad()
+    def generate(
+        self,
+        model: PreTrainedModel,
+        prompts: Sequence[Sequence[int]],
+        *,
+        num_samples: int,
+        sampling: Sampling,
+        seed: int,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[list[Completion]]:
+        training = model.training
+        model.eval()
+        keys = row_keys(seed, len(prompts), num_samples)
+        groups: list[list[Completion]] = []
+        try:
+            for position, prompt in enumerate(prompts):
+                groups.append([])
+                for sample in range(num_samples):
+                    groups[-1].append(self._one(model, prompt, sampling, int(keys[position, sample]) % 2**63))
+                    if on_done is not None:
+                        on_done(1)
+        finally:
+            model.train(training)
+        return groups
+
+    def _one(self, model: PreTrainedModel, prompt: Sequence[int], sampling: Sampling, seed: int) -> Completion:
+        ends = eos_ids(model, self.tokenizer)
+        pad = self.tokenizer.pad_token_id
+        greedy = sampling.temperature == 0
+        cut = not greedy and (sampling.top_p < 1 or sampling.top_k > 0)
+        ids = torch.tensor([list(prompt)], device=model.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=sampling.max_new_tokens,
+                do_sample=not greedy,
+                temperature=None if greedy else sampling.temperature,
+                top_p=None if greedy else sampling.top_p,
+                top_k=None if greedy else sampling.top_k,
+                suppress_tokens=None if pad in ends else [pad],
+                eos_token_id=sorted(ends),
+                pad_token_id=pad,
+                return_dict_in_generate=True,
+                output_logits=True,
+                output_scores=True,
+            )
+        tokens = out.sequences[0, ids.shape[1] :].tolist()
+        logits = torch.cat(out.scores if cut else out.logits).float()
+        if not cut and not greedy:
+            logits /= sampling.temperature
+        logprobs = logits.log_softmax(dim=1)[torch.arange(len(tokens)), tokens].tolist()
+        return finish(tokens, logprobs, ends, self.tokenizer)
