@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tagpr.data.simulated.lexicon import ASPECTS, ENDINGS, JOINERS, KEYWORDS, KINDS, MEANINGS, OPENERS
 
@@ -83,8 +84,7 @@ class Item:
         return self.frame.format(kind=self.kind, **dict(zip(names, self.words, strict=True)))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Title:
+class Title(NamedTuple):
     """The personal parts of a title."""
 
     opener: str

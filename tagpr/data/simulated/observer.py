@@ -104,7 +104,7 @@ def _observed(task: str, entry: ProfileEntry) -> dict[str, str]:
     """{part: the value that this answer speaks for}; empty where it speaks for none."""
     if task == "S5":
         title = read_title(entry.response)
-        return {} if title is None else {"opener": title.opener, "joiner": title.joiner, "ending": title.ending}
+        return {} if title is None else title._asdict()
     (part,) = RULE_PARTS[task]
     decided_by = [aspect for aspect, label in read_facts(task, entry.input).items() if label == entry.response]
     return {part: decided_by[0]} if decided_by else {}
