@@ -60,7 +60,7 @@ def newest_sound(folder: Path) -> Path | None:
             f"going on from step {checkpoint_step(checkpoints[-1])}" if checkpoints else "starting from the beginning"
         )
         warnings.warn(f"Checkpoint {path} is damaged ({problem}): {instead}.", DamagedCheckpoint, stacklevel=2)
-        path.unlink()
+        path.unlink(missing_ok=True)  # another rank may have found it too
     return None
 
 

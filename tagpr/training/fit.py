@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from lightning_fabric.utilities.warnings import PossibleUserWarning
 
 from tagpr.context import StageContext, StopRequested
@@ -28,6 +29,8 @@ class StatefulLoader(Protocol):
     """What `fit` asks of a loader: endless batches and a place in them. `ResumableLoader` is one."""
 
     def __iter__(self) -> Iterator[Any]: ...
+
+    def share(self, *, rank: int, world_size: int) -> None: ...
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -74,7 +77,9 @@ def fit(
     context.checkpoints.mkdir(parents=True, exist_ok=True)
     checkpoint = newest_sound(context.checkpoints)
     resumed_from = checkpoint_step(checkpoint) if checkpoint else 0
-    log = MetricsLog(context.checkpoints / "metrics.jsonl", last_step=resumed_from)
+    log = MetricsLog(
+        context.checkpoints / "metrics.jsonl", last_step=resumed_from, writes=(rank_zero_only.rank or 0) == 0
+    )
     keeper = BestWeights(folder=context.checkpoints, best=best) if best else None
     with (
         _quiet(),
@@ -82,6 +87,7 @@ def fit(
         context.progress(f"training {context.stage}", total=num_steps, done=resumed_from) as advance,
     ):
         each_step = _EachStep(
+            loader=loader,
             num_steps=num_steps,
             settings=settings,
             context=context,
@@ -119,7 +125,7 @@ def fit(
         resumed_from=resumed_from,
         seconds=each_step.seconds,
         best_step=keeper.step if keeper else None,
-        final=log.final(),
+        final=trainer.strategy.broadcast(log.final() if trainer.is_global_zero else {}),
     )
 
 
@@ -149,6 +155,7 @@ class _EachStep(pl.Callback):
     def __init__(
         self,
         *,
+        loader: StatefulLoader,
         num_steps: int,
         settings: TrainerSettings,
         context: StageContext,
@@ -157,6 +164,7 @@ class _EachStep(pl.Callback):
         validate_every: int,
         keeper: BestWeights | None,
     ) -> None:
+        self.loader = loader
         self.num_steps = num_steps
         self.settings = settings
         self.context = context
@@ -168,6 +176,9 @@ class _EachStep(pl.Callback):
         self.saved_rng: list[dict[str, Any]] | None = None
         self.best_of_kept: list[int] = []  # the best step known to each checkpoint that is kept
         self.step_before = 0
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        self.loader.share(rank=trainer.global_rank, world_size=trainer.world_size)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = time.monotonic() - self.seconds
@@ -200,10 +211,9 @@ class _EachStep(pl.Callback):
             if self.keeper:
                 self.keeper.consider(pl_module, step=step, metrics=metrics)
         stopping = self.context.stop.is_set()
-        if trainer.is_global_zero:
-            self.rows.add(step, metrics)
-            for logger in trainer.loggers:
-                logger.log_metrics(metrics, step=step)
+        self.rows.add(step, metrics)
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=step)
         if stopping or step % self.settings.checkpoint_every == 0 or step == self.num_steps:
             self._save(trainer, step)
         self.advance(note=pl_module.note)

@@ -12,7 +12,7 @@ class ResumableLoader:
     """Endless batches over `num_items` items; the number of steps ends training, never the data.
 
     Each epoch shuffles anew. Where several ranks share the work, every rank takes its own slice of the same global
-    batch, so that two ranks with half a batch each see what one process sees. An incomplete last batch is topped up from
+    batch, so that two ranks with half a batch each see what one process sees. A short last batch is topped up from
     the start of the epoch's order, so that every step holds `batch_size` items and none is left out.
 
     Args:
@@ -32,29 +32,31 @@ class ResumableLoader:
         collate: Callable[[list[int], np.random.Generator], Any],
         seed: int,
         repeats: int = 1,
-        rank: int = 0,
-        world_size: int = 1,
     ) -> None:
         if num_items < 1:
             raise ValueError("There is nothing to train on: num_items is 0, expected at least one item.")
-        if batch_size % world_size:
-            raise ValueError(
-                f"batch_size={batch_size} cannot be shared evenly by {world_size} processes: choose a multiple of "
-                f"{world_size}."
-            )
         self.num_items = num_items
         self.batch_size = batch_size
         self.collate = collate
         self.seed = seed
         self.repeats = repeats
-        self.rank = rank
-        self.world_size = world_size
+        self.rank = 0
+        self.world_size = 1
         self.epoch = 0
         self.position = 0  # steps done in this epoch
 
     @property
     def steps_per_epoch(self) -> int:
         return -(-self.num_items // self.batch_size) * self.repeats
+
+    def share(self, *, rank: int, world_size: int) -> None:
+        """Yield one rank's slices from now on; `fit` calls it once the processes know of one another."""
+        if self.batch_size % world_size:
+            raise ValueError(
+                f"batch_size={self.batch_size} cannot be shared evenly by {world_size} processes: choose a multiple of "
+                f"{world_size}."
+            )
+        self.rank, self.world_size = rank, world_size
 
     def indices(self, epoch: int, position: int) -> list[int]:
         """This rank's items at one step: a pure function of the seed and the arguments."""

@@ -13,22 +13,31 @@ class MetricsLog:
     """Rows go to a JSON-lines file beside the checkpoints as they come, and to a CSV at the end.
 
     Args:
-        path: the JSON-lines file; rows after `last_step`, which the resumed run makes again, are dropped.
+        path: the JSON-lines file.
+        last_step: rows after it, which the resumed run makes again, are dropped.
+        writes: this process writes the file; of several ranks one does.
     """
 
-    def __init__(self, path: Path, *, last_step: int) -> None:
+    def __init__(self, path: Path, *, last_step: int, writes: bool) -> None:
         self.path = path
+        self.writes = writes
+        if not writes:
+            return
         rows = [row for row in _read(path) if row["step"] <= last_step] if path.exists() else []
         temporary = path.with_name(path.name + ".tmp")
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
         os.replace(temporary, path)
 
     def add(self, step: int, metrics: Mapping[str, float]) -> None:
+        if not self.writes:
+            return
         with open(self.path, "a") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
 
     def flush(self) -> None:
         """Onto the disk, before a checkpoint claims that these steps are done."""
+        if not self.writes:
+            return
         with open(self.path, "a") as file:
             os.fsync(file.fileno())
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import functools
+import multiprocessing
+import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,7 @@ class Killed(Exception):
 class Regression(ManualModule):
     """Dropout makes each step depend on torch's random state; the loader's noise on its own."""
 
-    def __init__(self, *, die_at: int | None = None, nan_at: int | None = None, micro_size: int = 4) -> None:
+    def __init__(self, *, die_at: int | None = None, nan_at: int | None = None, seconds_per_step: float = 0.0) -> None:
         settings = OptimizerSettings(
             create=functools.partial(adamw, learning_rate=0.05, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.1),
             schedule=functools.partial(linear, warmup_steps=2, final_factor=0.1),
@@ -44,15 +47,14 @@ class Regression(ManualModule):
         self.net = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))
         self.die_at = die_at
         self.nan_at = nan_at
-        self.micro_size = micro_size
+        self.seconds_per_step = seconds_per_step
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         if self.global_step == self.die_at:
             raise Killed
+        time.sleep(self.seconds_per_step)
         scale = float("nan") if self.global_step == self.nan_at else 1.0
-        update = self.update(
-            batch.split(self.micro_size), lambda part: scale * self.net(part).square().sum() / BATCH_SIZE
-        )
+        update = self.update(batch.split(3), lambda part: scale * self.net(part).square().sum() / BATCH_SIZE)
         self.report({"toy/loss": update.loss, "toy/rate": update.learning_rate})
 
     def validate(self) -> dict[str, float]:
@@ -79,7 +81,7 @@ def train(
     """One call as a stage makes it, on a fresh module; returns the module and the result."""
     seed_everything(5)
     module = Regression(
-        **{name: arguments.pop(name) for name in ("die_at", "nan_at", "micro_size") if name in arguments}
+        **{name: arguments.pop(name) for name in ("die_at", "nan_at", "seconds_per_step") if name in arguments}
     )
     loader = ResumableLoader(
         num_items=NUM_ITEMS,
@@ -125,6 +127,26 @@ def test_killed_and_resumed_is_bit_identical(tmp_path: Path, uninterrupted: Any,
         train(tmp_path, die_at=die_at, validate_every=4)
     module, result = train(tmp_path, validate_every=4)
     assert result.resumed_from == die_at
+    assert same_weights(module, uninterrupted[0])
+    assert rows(tmp_path) == uninterrupted[1]
+
+
+def test_kill_9_is_survived(tmp_path: Path, uninterrupted: Any) -> None:
+    every_third = settings(checkpoint_every=3)
+    # Forked, not started anew: torch is imported already. The child is killed between two checkpoints, mid-step.
+    child = multiprocessing.get_context("fork").Process(
+        target=train, args=(tmp_path,), kwargs={"validate_every": 4, "trainer": every_third, "seconds_per_step": 0.05}
+    )
+    child.start()
+    rows_so_far = tmp_path / "checkpoints" / "metrics.jsonl"
+    while not rows_so_far.exists() or len(rows_so_far.read_text().splitlines()) < 8:
+        assert child.is_alive()
+        time.sleep(0.005)
+    child.kill()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    module, result = train(tmp_path, validate_every=4, trainer=every_third)
+    assert result.resumed_from == 6
     assert same_weights(module, uninterrupted[0])
     assert rows(tmp_path) == uninterrupted[1]
 
