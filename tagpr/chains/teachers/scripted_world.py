@@ -79,22 +79,24 @@ class ScriptedWorldTeacher(Teacher):
     def _label(self, prompt: Prompt, habitual: bool, rng: random.Random) -> tuple[list[str], str]:
         task = prompt.record.task
         ((part, aspects),) = RULE_PARTS[task].items()
-        read: dict[int, str] = {}
-        steps: list[str] = []
         shown = {number: read_meanings(task, entry.input) for number, entry in enumerate(prompt.history, start=1)}
         deciding = {
             number: [aspect for aspect in aspects if aspect in meanings and meanings[aspect][1] == entry.response]
             for (number, meanings), entry in zip(shown.items(), prompt.history, strict=True)
         }
+        read: dict[int, str] = {}  # entry number -> the aspect that it is read to be decided by
+        words: dict[int, str] = {}  # entry number -> that aspect's word in it
+        steps: list[str] = []
         for number in self._choose([number for number, found in deciding.items() if found], rng):
             read[number] = self._misread(deciding[number][0], tuple(shown[number]), rng)
-            word, label = shown[number][read[number]]
-            steps.append(f"{entry_marker(number)} {label} from {word} by {read[number]}")
+            words[number], label = shown[number][read[number]]
+            steps.append(f"{entry_marker(number)} {label} from {words[number]} by {read[number]}")
         aspect, support = _majority(list(read.values()), aspects)
         varied = habitual or not (support >= 2 or len(read) == 1)
         if read:
-            cited = [number for number, value in read.items() if varied or value == aspect]
-            steps.append(_pattern(cited, "vary" if varied else aspect))
+            cited = [number for number in read if varied or read[number] == aspect][:2]
+            evidence = " ".join(f"{entry_marker(number)} {words[number]}" for number in cited)
+            steps.append(f"pattern : {evidence} {'vary' if varied else f'by {aspect}'}")
         if varied:
             aspect = TYPICAL[task][part]
             steps.append(f"typical : {aspect}")
@@ -110,25 +112,28 @@ class ScriptedWorldTeacher(Teacher):
     def _title(self, prompt: Prompt, habitual: bool, rng: random.Random) -> tuple[list[str], str]:
         titles = {number: read_title(entry.response) for number, entry in enumerate(prompt.history, start=1)}
         readable = {number: title for number, title in titles.items() if title is not None}
-        read = {number: self._misread_title(readable[number], rng) for number in self._choose(list(readable), rng)}
-        steps = [f"{entry_marker(number)} {_manner(title)}" for number, title in read.items()]
-        typical = Title(**TYPICAL["S5"])
+        read: dict[int, Title] = {}
+        steps: list[str] = []
+        for number in self._choose(list(readable), rng):
+            read[number] = self._misread_title(readable[number], rng)
+            keywords = read_keywords(prompt.history[number - 1].response)
+            steps.append(f"{entry_marker(number)} {read[number].write(keywords)}")
         if habitual or not read:
+            title = Title(**TYPICAL["S5"])
             if read:
-                steps.append(_pattern(list(read), "vary"))
-            steps.append(f"typical : {_manner(typical)}")
-            title = typical
+                evidence = " ".join(f"{entry_marker(number)} {read[number].opener}" for number in list(read)[:2])
+                steps.append(f"pattern : {evidence} vary")
+            steps.append(f"typical : {_manner(title)}")
         else:
             columns = zip(*read.values(), strict=True)
             title = Title(*(_majority(column, values)[0] for column, values in zip(columns, TITLE_PARTS, strict=True)))
-            nearest = sorted(read, key=lambda number: -_agreement(read[number], title))
-            equal = [number for number in read if read[number] == title]
-            steps.append(_pattern(equal if len(equal) >= 2 else sorted(nearest[:2]), _manner(title)))
+            nearest = sorted(read, key=lambda number: -_agreement(read[number], title))[:2]
+            evidence = " ".join(entry_marker(number) for number in sorted(nearest))
+            steps.append(f"pattern : {evidence} {_manner(title)}")
         title = self._misread_title(title, rng)
-        keywords = read_keywords(prompt.record.query)
-        steps += [f"user : {_manner(title)}", f"query : {' '.join(keywords)}"]
+        steps.append(f"user : {_manner(title)}")
         title = self._misread_title(title, rng)
-        answer = title.write(keywords)
+        answer = title.write(read_keywords(prompt.record.query))
         return [*steps, f"so : {answer}", f"check : {_manner(title)}"], answer
 
     # --- imperfection ------------------------------------------------------------------------------------------------
@@ -156,10 +161,6 @@ def _majority(seen: Sequence[str], values: Sequence[str]) -> tuple[str, int]:
     counts = Counter(seen)
     best = max(values, key=lambda value: (counts[value], -values.index(value)))
     return best, counts[best]
-
-
-def _pattern(numbers: Sequence[int], finding: str) -> str:
-    return f"pattern : {' '.join(entry_marker(number) for number in numbers)} {finding}"
 
 
 def _manner(title: Title) -> str:
