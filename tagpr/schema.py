@@ -21,6 +21,71 @@ class Choice:
     _target_: str = MISSING
 
 
+# --- data/ ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Data(Choice):
+    """Base of the group: what the root schema types the node with."""
+
+    seed: int = MISSING  # of a simulated world, or of the split of real people
+
+
+@dataclass
+class LampData(Data):
+    root: str = MISSING  # a folder with one folder per task, or with one task's files
+    tasks: list[str] = MISSING  # LaMP_1 .. LaMP_7, LaMP_2N; empty: every task that is there
+    people_shares: dict[str, float] = MISSING  # of train, dev and test
+    question_shares: dict[str, float] = MISSING  # of sft, pairs and rl, among train people's questions
+
+
+@dataclass
+class SimulatedPeople:
+    train: int = MISSING
+    dev: int = MISSING
+    test: int = MISSING
+
+
+@dataclass
+class SimulatedQuestions:
+    sft: int = MISSING
+    pairs: int = MISSING
+    rl: int = MISSING
+    dev: int = MISSING
+    test: int = MISSING
+
+
+@dataclass
+class SimulatedData(Data):
+    size: str = MISSING  # one of `sizes`
+    sizes: dict[str, SimulatedPeople] = MISSING  # people per split
+    tasks: list[str] = MISSING  # out of S2, S3, S5
+    questions: SimulatedQuestions = MISSING  # per person and task
+    profile_entries: int = MISSING  # earlier answers per person and task
+    answers_per_query: float = MISSING  # people who answer one query, on average
+    noise: float = MISSING  # share of answers that are slips
+    held_out_frames: float = MISSING  # share of test people's texts in paraphrases that nobody else's use
+    min_gap: float = MISSING  # what blind and majority answers must stay below Bayes, in score
+
+
+# --- prompt/ -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class PromptStyle(Choice):
+    """Base of the group, and all that a prompt without history takes."""
+
+    thinking: bool = MISSING  # whether the model is asked to think before it answers
+    query_tokens: int = MISSING  # a longer question is cut at its end
+
+
+@dataclass
+class HistoryPrompt(PromptStyle):
+    history_tokens: int = MISSING  # all entries together
+    entry_tokens: int = MISSING  # one entry; its input is cut, never its response
+    order: str = MISSING  # ranked (best first) or time (oldest first)
+
+
 # --- retrieval/ ----------------------------------------------------------------------------------------------------
 
 
@@ -149,9 +214,140 @@ class TorchEngine(Engine):
     max_tokens: int = MISSING  # key-value slots of a batch: prompts * (longest prompt + samples * max_new_tokens)
 
 
+# --- reward/, reward/term/, reward/combine/ ----------------------------------------------------------------------------
+
+
+@dataclass
+class RewardScore(Choice):
+    """(rollouts) -> (B, G), or a class that opens one when the stage runs."""
+
+    _partial_: bool = False
+
+
+@dataclass
+class TagScore(RewardScore):
+    min_words: int = MISSING  # a sane length of a required span
+    max_words: int = MISSING
+
+
+@dataclass
+class PrmuTerm(RewardScore):
+    blind_share: float = MISSING  # lambda: share of the user-blind part that is taken out
+    clip: float = MISSING  # of the standardised reward
+    max_records: int = MISSING  # prompts scored in one go
+    cache_texts: int = MISSING  # encoded texts that are remembered
+    device: str = MISSING
+
+
+@dataclass
+class RewardTerm(Choice):
+    weight: float = MISSING  # alpha, beta or gamma; a stage pays a share of it
+    score: RewardScore | None = MISSING  # null: the run does not have this term
+
+
+@dataclass
+class TagTerm(RewardTerm):
+    score: TagScore | None = field(default_factory=TagScore)
+
+
+@dataclass
+class PersonalTerm(RewardTerm):
+    score: PrmuTerm | None = field(default_factory=PrmuTerm)
+
+
+@dataclass
+class Combine(Choice):
+    _partial_: bool = True
+
+
+@dataclass
+class AdditiveCombine(Combine):
+    gate_weight: float = MISSING  # what a readable answer earns by itself
+
+
+@dataclass
+class Reward(Choice):
+    terms: dict[str, RewardTerm] = MISSING
+    combine: Combine = MISSING
+
+
+# --- advantage/, policy_loss/ ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Advantage(Choice):
+    _partial_: bool = True
+
+
+@dataclass
+class DecoupledAdvantage(Advantage):
+    gate_weight: float = MISSING  # of g_answer as a term
+
+
+@dataclass
+class PolicyLoss(Choice):
+    _partial_: bool = True
+    clip_low: float = MISSING  # ratios below 1 - clip_low are cut where the advantage is negative
+    clip_high: float = MISSING  # ratios above 1 + clip_high are cut where it is positive
+
+
+# --- rl/, rl/stage/, rl/schedule/ --------------------------------------------------------------------------------------
+
+
+@dataclass
+class WeightSchedule(Choice):
+    _partial_: bool = True
+
+
+@dataclass
+class WeightDecay(WeightSchedule):
+    terms: list[str] = MISSING  # whose weights fall to 0
+
+
+@dataclass
+class RlStage(Choice):
+    share: float = MISSING  # of rl.steps, so that arms cost the same whatever their stages
+    weights: dict[str, float] = MISSING  # what the stage pays of each reward term's weight
+    schedule: WeightSchedule = MISSING
+
+
+@dataclass
+class WindowGuard(Choice):
+    patience: int = MISSING  # useless windows in a row that stop the run
+    max_truncated: float = MISSING  # share of completions cut off by max_new_tokens
+
+
+@dataclass
+class Rl(Choice):
+    """What all stages share, then the stages and their order."""
+
+    steps: int = MISSING  # optimizer steps, stages that share them together
+    prompts_per_window: int = MISSING
+    rollouts_per_prompt: int = MISSING
+    updates_per_window: int = MISSING  # optimizer steps from one window of rollouts
+    temperature: float = MISSING
+    max_new_tokens: int = MISSING
+    micro_batch_tokens: int = MISSING  # tokens that go through the model at a time
+    method: str = MISSING  # how log-probs are computed: two_part, dense or padded
+    chunk_size: int = MISSING  # completion tokens whose logits exist at a time
+    gold_fraction: float = MISSING  # share of the RL questions whose gold the task reward may see
+    min_std: float = MISSING  # a group whose rewards vary less than this has no advantages
+    dev_records: int = MISSING  # questions of dev people for the curve; 0: none
+    dev_every: int = MISSING  # steps
+    guard: WindowGuard = MISSING
+    optimizer: OptimizerSettings = MISSING
+    stages: dict[str, RlStage] = MISSING
+    order: list[str] = MISSING
+
+
 # --- registration: (group, name of the schema, dataclass); keep the order of the path ----------------------------------
 
 SCHEMAS: tuple[tuple[str, str, Any], ...] = (
+    ("data", "schema_data", Data),
+    ("data", "schema_lamp_data", LampData),
+    ("data", "schema_simulated", SimulatedData),
+    ("prompt", "schema_prompt", PromptStyle),
+    ("prompt", "schema_history_prompt", HistoryPrompt),
     ("retrieval", "schema_retrieval", Retrieval),
     ("retrieval", "schema_top_k", TopK),
     ("backbone", "schema_backbone", Backbone),
@@ -165,6 +361,19 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("optimizer", "schema_adamw", AdamWSettings),
     ("sft", "schema_sft", Sft),
     ("tags", "schema_tag_vocabulary", TagVocabulary),
+    ("reward/term", "schema_reward_term", RewardTerm),
+    ("reward/term", "schema_tag_term", TagTerm),
+    ("reward/term", "schema_personal_term", PersonalTerm),
+    ("reward/combine", "schema_combine", Combine),
+    ("reward/combine", "schema_additive_combine", AdditiveCombine),
+    ("reward", "schema_reward", Reward),
+    ("advantage", "schema_advantage", Advantage),
+    ("advantage", "schema_decoupled_advantage", DecoupledAdvantage),
+    ("policy_loss", "schema_policy_loss", PolicyLoss),
+    ("rl/schedule", "schema_weight_schedule", WeightSchedule),
+    ("rl/schedule", "schema_weight_decay", WeightDecay),
+    ("rl/stage", "schema_rl_stage", RlStage),
+    ("rl", "schema_rl", Rl),
 )
 
 

@@ -1,0 +1,47 @@
+"""How the raw terms make one reward. Each function says what every term contributes; their sum is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+GATE = "gate"  # the contribution of g_answer where it is paid by itself
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rewards:
+    """The rewards of B prompts with G rollouts each. Filled by CompositeReward."""
+
+    terms: Mapping[str, Tensor]  # (B, G) raw value of each term, before weights and gates
+    weights: Mapping[str, float]  # of each term at this step
+    gate: Tensor  # (B, G) g_answer: 1.0 or 0.0
+    contributions: Mapping[str, Tensor]  # (B, G) what each term adds to the total
+    total: Tensor  # (B, G) what the policy is paid
+
+
+def gated(terms: Mapping[str, Tensor], *, weights: Mapping[str, float], gate: Tensor) -> dict[str, Tensor]:
+    """R = g_answer * sum_k w_k r_k: an answer that cannot be read earns nothing at all. Ours, the default.
+
+    Args:
+        terms: (B, G) each.
+        gate: (B, G) g_answer.
+    """
+    return {name: gate * weights[name] * values for name, values in terms.items()}
+
+
+def additive(
+    terms: Mapping[str, Tensor], *, weights: Mapping[str, float], gate: Tensor, gate_weight: float
+) -> dict[str, Tensor]:
+    """R = sum_k w_k r_k + gate_weight * g_answer: a readable answer is a bonus beside the others."""
+    return {name: weights[name] * values for name, values in terms.items()} | {GATE: gate_weight * gate}
+
+
+def paper_like(terms: Mapping[str, Tensor], *, weights: Mapping[str, float], gate: Tensor) -> dict[str, Tensor]:
+    """R = alpha g_answer R_task + beta R_tag + gamma R_prmu: the gate belongs to the first term alone.
+
+    Source: P, arXiv 2509.23140, whose first term is itself a composite; that it joins the metric and the format is
+    our reading.
+    """
+    return {name: weights[name] * (gate * values if name == "task" else values) for name, values in terms.items()}

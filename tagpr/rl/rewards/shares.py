@@ -1,0 +1,80 @@
+"""What share of the advantages each reward term decides, and the weights that give wanted shares. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+def variance_shares(contributions: Mapping[str, Tensor]) -> dict[str, float]:
+    """Share of the within-group variance of the total reward that each term accounts for; they sum to 1, all 0
+    without variance.
+
+    share_k = Cov(c_k, R) / Var(R) within groups, pooled over groups, R = sum_k c_k. A term that works
+    against the others has a negative share.
+
+    Args:
+        contributions: (B, G) what each term adds to the total.
+    """
+    if not contributions:
+        return {}
+    covariance = _within_group_covariance(torch.stack(list(contributions.values())))
+    total = covariance.sum()
+    shares = covariance.sum(dim=1) / total if total > 0 else torch.zeros(len(contributions))
+    return dict(zip(contributions, shares.tolist(), strict=True))
+
+
+def weights_for_shares(terms: Tensor, target: Tensor, *, tolerance: float, max_sweeps: int) -> Tensor:
+    """Weights under which each term accounts for its target share of the within-group variance of the weighted sum.
+
+    Solves w_k (S w)_k = target_k for the pooled within-group covariance S: the positive solution exists and is the
+    only one when S is positive definite. Coordinate descent on 1/2 w'Sw - sum_k target_k log w_k.
+    Source: risk budgeting; Griveau-Billion, Richard, Roncalli, arXiv:1311.4057.
+
+    Args:
+        terms: (N, B, G) raw values of N terms, already gated as they will be in training.
+        target: (N,) wanted shares, positive, summing to 1.
+        tolerance: largest change of a share between sweeps that counts as settled.
+    Returns:
+        (N,) weights, scaled so that the first is 1.
+    Raises:
+        ValueError: a term never varies within a group, or the weights do not settle.
+    """
+    if terms.dim() != 3 or target.shape != terms.shape[:1]:
+        raise ValueError(
+            f"terms have shape {tuple(terms.shape)} and target {tuple(target.shape)}, expected (N, B, G) and (N,)."
+        )
+    if not bool((target > 0).all()) or abs(float(target.sum()) - 1.0) > 1e-6:
+        raise ValueError(
+            f"target shares are {target.tolist()}, expected positive numbers that sum to 1; leave a term out to "
+            "give it none."
+        )
+    covariance = _within_group_covariance(terms.double())
+    variance = covariance.diagonal()
+    for index in torch.nonzero(variance <= 0).flatten().tolist():
+        raise ValueError(
+            f"reward term number {index} never varies within a group, so no weight gives it a share; sample more "
+            "rollouts, or leave it out."
+        )
+    goal = target.double()
+    weights = (goal / variance).sqrt()
+    for _ in range(max_sweeps):
+        for k in range(len(weights)):
+            others = covariance[k] @ weights - variance[k] * weights[k]
+            weights[k] = (-others + (others**2 + 4 * variance[k] * goal[k]).sqrt()) / (2 * variance[k])
+        shares = weights * (covariance @ weights)
+        if bool(((shares / shares.sum() - goal).abs() <= tolerance).all()):
+            return (weights / weights[0]).to(terms.dtype)
+    raise ValueError(f"weights did not settle in {max_sweeps} sweeps; two reward terms may be copies of one another.")
+
+
+def _within_group_covariance(values: Tensor) -> Tensor:
+    """(N, N) mean over rollouts of the products of deviations from the group mean.
+
+    Args:
+        values: (N, B, G).
+    """
+    deviations = (values - values.mean(dim=-1, keepdim=True)).flatten(start_dim=1)
+    return deviations @ deviations.T / deviations.shape[1]

@@ -1,0 +1,166 @@
+"""Rollouts as the rewards read them, and the window of them that optimizer steps are taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tagpr.chains.tags import ParsedCompletion, TagVocabulary
+from tagpr.lm.batches import GroupedBatch, split_groups
+from tagpr.lm.generation.base import Completion
+from tagpr.rl.losses import LossBatch, WindowCounts
+from tagpr.tasks.base import Task
+from tagpr.types import Prompt
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RlPrompt:
+    """A question that RL may use. Filled by the stage."""
+
+    prompt: Prompt
+    token_ids: list[int]  # chat template and generation prompt included
+    task: Task
+    gold: str | None  # what rewards may know: None where the data withholds it, or the gold budget does
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutBatch:
+    """B prompts with G completions each: all that a reward term may look at. Filled by the RL module."""
+
+    prompts: Sequence[RlPrompt]  # B
+    completions: Sequence[Sequence[Completion]]  # (B, G)
+    parsed: Sequence[Sequence[ParsedCompletion]]  # (B, G)
+    vocabulary: TagVocabulary  # in use; empty for chains without tags
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(B, G)."""
+        return len(self.prompts), len(self.completions[0])
+
+    @property
+    def answers(self) -> list[list[str]]:
+        """(B, G) what stands outside the thinking block."""
+        return [[parsed.answer for parsed in group] for group in self.parsed]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MicroBatch:
+    """As many groups of the window as go through the model at once. Filled by RolloutWindow."""
+
+    tokens: GroupedBatch
+    loss: LossBatch
+
+
+class RolloutWindow:
+    """Rollouts with their advantages, from which `num_updates` optimizer steps are taken; then it is empty again.
+
+    Each step sees the whole window (the mu iterations of GRPO, arXiv:2402.03300, algorithm 1). It is part of the
+    checkpoint, so a run killed between two steps of a window goes on with the same rollouts.
+
+    Args:
+        num_updates: optimizer steps per window; the policy leaves the one that sampled after the first.
+        max_new_tokens: the longest completion that sampling allows.
+        micro_batch_tokens: most tokens that go through the model at once.
+    """
+
+    def __init__(self, *, num_updates: int, max_new_tokens: int, micro_batch_tokens: int, pad_id: int) -> None:
+        self.num_updates = num_updates
+        self.max_new_tokens = max_new_tokens
+        self.micro_batch_tokens = micro_batch_tokens
+        self.pad_id = pad_id
+        self.updates_left = 0
+        self.tokens: GroupedBatch | None = None
+        self.rollout_logprobs = torch.empty(0)
+        self.advantages = torch.empty(0)
+
+    def is_empty(self) -> bool:
+        return self.updates_left == 0
+
+    def fill(self, rollouts: RolloutBatch, advantages: Tensor) -> None:
+        """Take rollouts in.
+
+        Args:
+            advantages: (B, G), or (B, G, T) with T the longest completion.
+        """
+        assert self.is_empty()
+        self.tokens = GroupedBatch.from_lists(
+            [prompt.token_ids for prompt in rollouts.prompts],
+            [[completion.token_ids for completion in group] for group in rollouts.completions],
+            pad_id=self.pad_id,
+        )
+        mask = self.tokens.completion_mask
+        self.rollout_logprobs = torch.zeros(mask.shape)
+        self.rollout_logprobs[mask] = torch.tensor(
+            [value for group in rollouts.completions for completion in group for value in completion.logprobs]
+        )
+        self.advantages = advantages
+        self.updates_left = self.num_updates
+
+    def next(self) -> list[MicroBatch]:
+        """The micro-batches of one optimizer step, which counts as taken."""
+        assert not self.is_empty()
+        assert self.tokens is not None
+        counts = WindowCounts(
+            num_rollouts=self.tokens.completion_mask.shape[0] * self.tokens.completion_mask.shape[1],
+            num_tokens=int(self.tokens.completion_mask.sum()),
+            max_new_tokens=self.max_new_tokens,
+        )
+        micro_batches = [
+            self._micro_batch(index, counts) for index in split_groups(self.tokens, max_tokens=self.micro_batch_tokens)
+        ]
+        self.updates_left -= 1
+        if self.is_empty():
+            self.tokens = None
+        return micro_batches
+
+    def _micro_batch(self, index: Tensor, counts: WindowCounts) -> MicroBatch:
+        assert self.tokens is not None
+        chosen = self.tokens.select(index)
+        # Alike in length, the groups of a micro-batch need less padding than the window.
+        longest_prompt, longest = int(chosen.prompt_lengths.max()), int(chosen.completion_lengths.max())
+        tokens = GroupedBatch(
+            prompt_ids=chosen.prompt_ids[:, :longest_prompt],
+            prompt_mask=chosen.prompt_mask[:, :longest_prompt],
+            completion_ids=chosen.completion_ids[:, :, :longest],
+            completion_mask=chosen.completion_mask[:, :, :longest],
+        )
+        advantages = self.advantages[index]
+        return MicroBatch(
+            tokens=tokens,
+            loss=LossBatch(
+                rollout_logprobs=self.rollout_logprobs[index][:, :, :longest],
+                advantages=advantages if advantages.dim() == 2 else advantages[:, :, :longest],
+                completion_mask=tokens.completion_mask,
+                counts=counts,
+            ),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        if self.tokens is None:
+            return {"updates_left": 0}
+        return {
+            "updates_left": self.updates_left,
+            "prompt_ids": self.tokens.prompt_ids,
+            "prompt_mask": self.tokens.prompt_mask,
+            "completion_ids": self.tokens.completion_ids,
+            "completion_mask": self.tokens.completion_mask,
+            "rollout_logprobs": self.rollout_logprobs,
+            "advantages": self.advantages,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.updates_left = state["updates_left"]
+        self.tokens = None
+        if self.updates_left:
+            self.tokens = GroupedBatch(
+                prompt_ids=state["prompt_ids"],
+                prompt_mask=state["prompt_mask"],
+                completion_ids=state["completion_ids"],
+                completion_mask=state["completion_mask"],
+            )
+            self.rollout_logprobs = state["rollout_logprobs"]
+            self.advantages = state["advantages"]
