@@ -1,10 +1,10 @@
 """General simulated text: what a pretrained model brings along, and nothing about any person.
 
-Every drill is a user message and its completion. Drills teach copying, looking things up by entry number or by content,
-reading words' meanings, comparing, counting and majority, in the prompt's own form (`<1> text => response`, `? text =>`),
-with thinking as plain words that name the evidence before the conclusion. What they do not hold: tags, people, a rule of
-the simulated tasks, an answer of theirs that depends on a history. Responses in the drills' lists are drawn at random or
-depend on general words only.
+Every drill is a user message and its completion. Drills teach copying, looking things up by entry number or by
+content, reading words' meanings, comparing, counting and majority, in the prompt's own form (`<1> text => response`,
+`? text =>`), with thinking as plain words that name the evidence before the conclusion. What they do not hold: tags,
+people, a rule of the simulated tasks, an answer of theirs that depends on a history. Responses in the drills' lists are
+drawn at random or depend on general words only.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def recall(rng: random.Random) -> Example:
 def entry(rng: random.Random) -> Example:
     """Responses, or a first, second or last word, of entries called by number."""
     pairs = [(any_item(rng), any_response(rng)) for _ in range(rng.randint(2, 7))]
-    numbers = [k for k in range(1, len(pairs) + 1)]
+    numbers = list(range(1, len(pairs) + 1))
     rng.shuffle(numbers)
     numbers = numbers[: rng.randint(1, 5)]
     what = rng.choice(("gave", "gave", "first", "second", "last"))
@@ -227,7 +227,7 @@ def find_world(rng: random.Random) -> Example:
 
 def most(rng: random.Random) -> Example:
     """Which of the words in the list is said most often; the entries that say it are cited."""
-    words = [word for word in dict.fromkeys(any_words(rng, 8))][: rng.randint(2, 3)]
+    words = list(dict.fromkeys(any_words(rng, 8)))[: rng.randint(2, 3)]
     num = rng.choice((3, 3, 4, 5))
     said = [rng.choice(words) for _ in range(num)]
     counts = {word: said.count(word) for word in said}

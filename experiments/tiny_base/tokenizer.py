@@ -83,8 +83,7 @@ def train_bpe() -> Tokenizer:
     starts = [*lexicon.ANSWER_STARTS, *lexicon.CHAIN_CUES, *DRILL_WORDS, "task", "but", "user", "assistant", "system"]
     starts += [name for names in GENERAL_KINDS.values() for name in names]
     marks = [" :", " ...", "...", " ,", " .", "\n", " ?", " ‹", "‹"]
-    instructions = [sentence for sentence in LAMP_INSTRUCTIONS]
-    corpus = 100 * [*inside, *starts] + 40 * marks + 3 * instructions
+    corpus = 100 * [*inside, *starts] + 40 * marks + 3 * list(LAMP_INSTRUCTIONS)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
