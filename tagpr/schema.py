@@ -107,6 +107,44 @@ class TagVocabulary(Choice):
     names: list[str] = MISSING  # out of tagpr.chains.tags.TAGS; empty: chains without tags
 
 
+# --- teacher/, tagger/, chains/ -----------------------------------------------------------------------------------------
+
+
+@dataclass
+class Teacher(Choice):
+    """Base of the group; an option says which dials its teacher has."""
+
+
+@dataclass
+class ScriptedTeacher(Teacher):
+    habit: float = MISSING  # share of chains that ignore the history
+    error_rate: float = MISSING  # chance that an entry is misread or a decision slips
+    examples: int = MISSING  # entries examined per chain
+    typical_rating: str = MISSING  # what the habit gives where a rating is asked
+
+
+@dataclass
+class Tagger(Choice):
+    """Base of the group, and all that the rules tagger takes."""
+
+
+@dataclass
+class ChainFilter(Choice):
+    strictness: float = MISSING  # chance that a chain below the task's bar is rejected for it
+    text_quantile: float = MISSING  # text tasks' bar among the scores of all chains
+    min_words: int = MISSING
+    max_words: int = MISSING
+    max_copied_share: float = MISSING  # of a chain's words, in runs of 12 words or more
+    duplicate_overlap: float = MISSING  # share of word 3-grams from which on two chains are the same
+
+
+@dataclass
+class Chains(Choice):
+    num_samples: int = MISSING  # chains that the teacher writes per record
+    dev_records: int = MISSING  # most dev people's questions that get chains
+    filter: ChainFilter = field(default_factory=ChainFilter)
+
+
 # --- trainer/, optimizer/, schedule/: every stage that trains has them -----------------------------------------------------
 
 
@@ -361,6 +399,10 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("optimizer", "schema_adamw", AdamWSettings),
     ("sft", "schema_sft", Sft),
     ("tags", "schema_tag_vocabulary", TagVocabulary),
+    ("teacher", "schema_teacher", Teacher),
+    ("teacher", "schema_scripted_teacher", ScriptedTeacher),
+    ("tagger", "schema_tagger", Tagger),
+    ("chains", "schema_chains", Chains),
     ("reward/term", "schema_reward_term", RewardTerm),
     ("reward/term", "schema_tag_term", TagTerm),
     ("reward/term", "schema_personal_term", PersonalTerm),

@@ -20,7 +20,7 @@ from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, code_fingerprint, di
 
 _SHARED = ("types", "markup", "storage", "tasks")
 _READING = (*_SHARED, "data")
-_WRITING = (*_READING, "chains/tags", "lm")
+_WRITING = (*_READING, "chains/tags", "chains/overlap", "lm")
 # Rooms whose code can change a stage's result; the stage's own and those before it that it calls.
 ROOMS: dict[str, tuple[str, ...]] = {
     "records": _READING,

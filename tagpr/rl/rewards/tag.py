@@ -7,8 +7,7 @@ R_tag = g_tags * clip(.30 C_cov + .25 C_ord + .20 C_body + .25 C_ground - P, 0, 
 | C_cov | share of the task's required tags that the chain has | 1: none is required |
 | C_ord | 1 - violated / applicable order rules | 1 |
 | C_body | mean over required tags of the share of the tag's spans with a good body; 0 for a missing tag | 1 |
-| C_ground | share of grounded citations * min(1, distinct grounded entries / min(2, entries)) | 1: no entry, no
-citation |
+| C_ground | share of cited entries that are grounded * min(1, their number / min(2, entries)) | 1: none to cite |
 | P | .1 per span over its tag's maximum | 0 |
 | | + .3 share of spans that nearly repeat an earlier one | 0 |
 | | + .5 max(0, copied share - .3) | 0 |
@@ -16,10 +15,9 @@ citation |
 
 An order rule applies where its later tag is there (and, where the rule says so, the earlier one too).
 Good body: a sane length, >= 60 % distinct word 3-grams, a word with content.
-Grounded: the entry exists and shares content with what is said beside its number.
+Grounded: the entry exists and shares content with what is said beside its number, at one mention at least.
 Copied: words in verbatim runs of >= 12 words of history or query; shorter quotations are evidence.
-Boilerplate: nearly all bodies stand in another user's chain too, though the entries that the two cite differ in
-content.
+Boilerplate: nearly all bodies stand in another user's chain too, though the two cite entries of other content.
 """
 
 from __future__ import annotations
@@ -76,7 +74,7 @@ def tag_reward(
         parsed: the completion, read with the same vocabulary.
         prompt: what it answers; entry number k is `prompt.history[k - 1]`.
         task: of the prompt's record; says which tags are required and how entries are shown.
-        min_words, max_words: a sane length of a required span.
+        min_words, max_words: a sane length of a required span, in words and marks.
         boilerplate: this completion's flag out of `boilerplate_flags`.
     """
     entries = entry_texts(prompt, task)
@@ -156,19 +154,17 @@ def _is_good_body(text: str, *, min_words: int, max_words: int) -> bool:
 
 
 def citation_grounding(spans: Sequence[Span], entries: Sequence[str]) -> float:
-    """C_ground. What stands beside a number is the text up to the next number that follows other content."""
-    citations = [
-        (number, 1 <= number <= len(entries) and bool(content_words(entries[number - 1]) & content_words(beside)))
-        for span in spans
-        for number, beside in split_at_citations(span.text)
-    ]
-    if not entries and not citations:
-        return 1.0
+    """C_ground. An entry that was examined with its content may be named again by its number alone."""
+    citations = [citation for span in spans for citation in split_at_citations(span.text)]
     if not entries or not citations:
-        return 0.0
-    share = sum(is_grounded for _, is_grounded in citations) / len(citations)
-    num_distinct = len({number for number, is_grounded in citations if is_grounded})
-    return share * min(1.0, num_distinct / min(2, len(entries)))
+        return 0.0 if entries or citations else 1.0
+    grounded = {
+        number
+        for number, beside in citations
+        if 1 <= number <= len(entries) and content_words(entries[number - 1]) & content_words(beside)
+    }
+    share = len(grounded) / len({number for number, _ in citations})
+    return share * min(1.0, len(grounded) / min(2, len(entries)))
 
 
 def repeated_share(spans: Sequence[Span]) -> float:

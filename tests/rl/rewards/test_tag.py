@@ -218,9 +218,10 @@ def test_body_wants_a_sane_length_little_repetition_and_content(text: str, share
             ("red fox runs", "green owls"),
             1 / 2 * 1 / 2,
         ),  # half the share, one distinct of two
-        ("<1> red fox <1> fox", ("red fox runs", "blue owl"), 1 / 2),  # one distinct of two
+        ("<1> red fox <1> zebra", ("red fox runs", "blue owl"), 1 / 2),  # one distinct of two
         ("<1> red fox", ("red fox runs",), 1.0),  # a history of one asks for one
         ("<1> red fox <3> red fox", ("red fox runs",), 1 / 2),
+        ("<1> red fox <2> blue owl . both <1> <2> run", ("red fox", "blue owl"), 1.0),  # named again without content
         ("<0> red fox", ("red fox runs",), 0.0),
         ("red fox", ("red fox runs",), 0.0),
         ("red fox", (), 1.0),

@@ -1,0 +1,163 @@
+"""The chains stage: a teacher's chains for the questions set aside for SFT, tagged and filtered."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from tagpr.chains.assemble import write_completion
+from tagpr.chains.filters import REASONS, ROUNDING, Candidate, ChainFilter
+from tagpr.chains.taggers.base import Tagger
+from tagpr.chains.tags import TagVocabulary
+from tagpr.chains.teachers.base import Teacher
+from tagpr.context import StageContext
+from tagpr.data.prompts import PromptBuilder, PromptStyle
+from tagpr.errors import BadInputError
+from tagpr.lm.backbone import Backbone
+from tagpr.storage import read_records, write_chains
+from tagpr.tasks import ALL_TASKS
+from tagpr.types import Record, TaggedChain
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChainSettings:
+    """Built from the group `chains`."""
+
+    num_samples: int  # chains that the teacher writes per record
+    dev_records: int  # most dev people's questions that get chains, to validate SFT on
+    filter: ChainFilter
+
+
+def run(
+    *,
+    teacher: Teacher,
+    tagger: Tagger,
+    tags: TagVocabulary,
+    prompt: PromptStyle,
+    backbone: Backbone,
+    chains: ChainSettings,
+    inputs: Mapping[str, Path],
+    output: Path,
+    context: StageContext,
+) -> dict[str, int | float]:
+    """Write `chains.parquet` and `rejected.parquet` into `output`.
+
+    Where the prompt asks for no thinking, chains are sampled and filtered all the same and their bare answers kept, so
+    that arms with and without reasoning spend the same gold on the same answers.
+
+    Returns:
+        counts by reason of rejection, and of train people's chains the teacher's mean score and share at or above the
+        bar: over all, its habitual and its honest ones.
+    Raises:
+        BadInputError: no record to write chains for.
+    """
+    records = choose_records(read_records(inputs["records"], ("train", "dev")), chains.dev_records, seed=context.seed)
+    if not any(record.split == "train" for record in records):
+        raise BadInputError(
+            f"{inputs['records']} holds no question of a train person with purpose sft and a gold answer: nothing to "
+            "write chains for. Look at the counts in its manifest.json."
+        )
+    builder = PromptBuilder(style=prompt, tokenizer=backbone.tokenizer())
+    started = time.perf_counter()
+    candidates: list[Candidate] = []
+    habitual: list[bool] = []
+    with context.progress("writing chains", total=len(records)) as advance:
+        for record in records:
+            shown = builder.build(record)
+            for index, raw in enumerate(teacher.chains(shown, num_samples=chains.num_samples, seed=context.seed)):
+                completion = write_completion(raw.steps, tagger.tag(shown, raw.steps), raw.answer, tags)
+                score = ALL_TASKS[record.task].score(raw.answer, record.gold or "")
+                candidates.append(
+                    Candidate(
+                        prompt=shown,
+                        sample_index=index,
+                        reasoning=" ".join(raw.steps),
+                        completion=completion,
+                        answer=raw.answer,
+                        score=score,
+                    )
+                )
+                habitual.append(raw.habitual)
+            advance()
+    bars = chains.filter.bars(_train_scores(candidates), ALL_TASKS)
+    reasons = chains.filter.judge(candidates, tasks=ALL_TASKS, bars=bars, vocabulary=tags, seed=context.seed)
+    judged = [_tagged_chain(*item, teacher=teacher.name) for item in zip(candidates, habitual, reasons, strict=True)]
+    write_chains(output, [one for one in judged if not one.rejected], [one for one in judged if one.rejected])
+    seconds = time.perf_counter() - started
+    is_train = [candidate.prompt.record.split == "train" for candidate in candidates]
+    return {
+        **_counts(judged, is_train),
+        **_teacher_scores(judged, is_train, bars),
+        "chains_per_second": len(judged) / seconds,
+    }
+
+
+def choose_records(records: Sequence[Record], num_dev: int, *, seed: int) -> list[Record]:
+    """Train people's questions for SFT, and some of the dev people's; only those with a gold answer."""
+    train = [r for r in records if r.split == "train" and r.purpose == "sft" and r.gold is not None]
+    dev = [r for r in records if r.split == "dev" and r.gold is not None]
+    return train + random.Random(seed).sample(dev, min(num_dev, len(dev)))
+
+
+def _train_scores(candidates: Sequence[Candidate]) -> dict[str, list[float]]:
+    """Scores per task of train people's chains; of dev people's where a task has no others."""
+    scores: dict[str, list[float]] = {}
+    for split in ("train", "dev"):
+        found: dict[str, list[float]] = {}
+        for candidate in candidates:
+            if candidate.prompt.record.split == split:
+                found.setdefault(candidate.prompt.record.task, []).append(candidate.score)
+        scores = found | scores
+    return scores
+
+
+def _tagged_chain(candidate: Candidate, habitual: bool, reason: str, *, teacher: str) -> TaggedChain:
+    return TaggedChain(
+        record_id=candidate.prompt.record.record_id,
+        task=candidate.prompt.record.task,
+        sample_index=candidate.sample_index,
+        completion=candidate.completion if candidate.prompt.thinking else candidate.answer,
+        answer=candidate.answer,
+        score=candidate.score,
+        teacher=teacher,
+        habitual=habitual,
+        rejected=reason,
+    )
+
+
+def _counts(judged: Sequence[TaggedChain], is_train: Sequence[bool]) -> dict[str, int]:
+    train = [chain for chain, inside in zip(judged, is_train, strict=True) if inside]
+    kept = [chain for chain in train if not chain.rejected]
+    reasons = Counter(chain.rejected for chain in train)
+    return {
+        "chains_written": len(train),
+        "chains_kept": len(kept),
+        "chains_kept_habitual": sum(chain.habitual for chain in kept),
+        "chains_kept_dev": sum(not chain.rejected for chain in judged) - len(kept),
+        "records": len({chain.record_id for chain in train}),
+        "records_without_chain": len({c.record_id for c in train}) - len({c.record_id for c in kept}),
+        "gold_labels": len({chain.record_id for chain in train}),
+        **{f"rejected_{reason}": reasons[reason] for reason in REASONS},
+    }
+
+
+def _teacher_scores(
+    judged: Sequence[TaggedChain], is_train: Sequence[bool], bars: Mapping[str, float]
+) -> dict[str, float]:
+    train = [chain for chain, inside in zip(judged, is_train, strict=True) if inside]
+    groups = {
+        "teacher": train,
+        "teacher_habitual": [chain for chain in train if chain.habitual],
+        "teacher_honest": [chain for chain in train if not chain.habitual],
+    }
+    figures = {}
+    for name, group in groups.items():
+        if group:
+            figures[f"{name}_score"] = mean(chain.score for chain in group)
+            figures[f"{name}_good"] = mean(chain.score >= bars[chain.task] - ROUNDING for chain in group)
+    return figures
