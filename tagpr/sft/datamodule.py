@@ -1,0 +1,119 @@
+"""What a batch of supervised fine-tuning is: chains as token ids, in micro-batches of like length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from tagpr.data.prompts import PromptBuilder
+from tagpr.lm.batches import GroupedBatch, split_groups
+from tagpr.types import Record, TaggedChain
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SftExample:
+    """A chain as the policy is to write it. Filled by `encode_chains`."""
+
+    record_id: str
+    prompt_ids: tuple[int, ...]  # chat template and generation prompt included
+    completion_ids: tuple[int, ...]  # end-of-text included
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SftBatch:
+    """One optimizer step on one rank. Filled by the collate function."""
+
+    micro_batches: tuple[GroupedBatch, ...]
+    num_tokens: int  # completion tokens in all of them
+
+
+def encode_chains(
+    chains: Sequence[TaggedChain],
+    records: Mapping[str, Record],
+    *,
+    builder: PromptBuilder,
+    tokenizer: PreTrainedTokenizerBase,
+    max_positions: int,
+) -> list[SftExample]:
+    """Chains as token ids. A record's prompt is built once for all of its chains.
+
+    Raises:
+        ValueError: a chain of an unknown record, or one that is longer than the model's context.
+    """
+    prompts: dict[str, tuple[int, ...]] = {}
+    examples = []
+    for chain in chains:
+        if chain.record_id not in records:
+            raise ValueError(
+                f"a chain belongs to record {chain.record_id!r}, which is not among the {len(records)} records: "
+                "the chains were made from other records; run the chains stage again."
+            )
+        if chain.record_id not in prompts:
+            prompts[chain.record_id] = tuple(builder.token_ids(builder.build(records[chain.record_id])))
+        completion = tokenizer(chain.completion, add_special_tokens=False)["input_ids"]
+        example = SftExample(
+            record_id=chain.record_id,
+            prompt_ids=prompts[chain.record_id],
+            completion_ids=(*completion, tokenizer.eos_token_id),
+        )
+        length = len(example.prompt_ids) + len(example.completion_ids)
+        if length > max_positions:
+            raise ValueError(
+                f"record {chain.record_id!r}: prompt and chain have {length} tokens, but the model's context is "
+                f"{max_positions}. Lower the prompt's token budget."
+            )
+        examples.append(example)
+    return examples
+
+
+def split_examples(
+    examples: Sequence[SftExample], records: Mapping[str, Record], *, num_dev_records: int, seed: int
+) -> tuple[list[SftExample], list[SftExample]]:
+    """Train and dev: dev people's chains where there are any, else all chains of some train records.
+
+    A record's chains never stand on both sides.
+
+    Args:
+        num_dev_records: most records on the dev side; held out from train, at most a fifth of the records are taken.
+    """
+    by_record: dict[str, list[SftExample]] = {}
+    for example in examples:
+        by_record.setdefault(example.record_id, []).append(example)
+    train = [name for name in by_record if records[name].split == "train"]
+    dev = [name for name in by_record if records[name].split == "dev"]
+    order = np.random.default_rng(seed)
+    if dev:
+        dev = [dev[i] for i in order.permutation(len(dev))[:num_dev_records]]
+    else:
+        held_out = set(order.permutation(len(train))[: min(num_dev_records, len(train) // 5)].tolist())
+        dev = [name for i, name in enumerate(train) if i in held_out]
+        train = [name for i, name in enumerate(train) if i not in held_out]
+    return [e for name in train for e in by_record[name]], [e for name in dev for e in by_record[name]]
+
+
+def make_batch(examples: Sequence[SftExample], *, micro_batch_tokens: int, pad_id: int) -> SftBatch:
+    """Micro-batches of like length that hold at most `micro_batch_tokens` tokens, padding included."""
+    whole = GroupedBatch.from_lists(
+        [example.prompt_ids for example in examples],
+        [[example.completion_ids] for example in examples],
+        pad_id=pad_id,
+    )
+    parts = split_groups(whole, max_tokens=micro_batch_tokens)
+    return SftBatch(
+        micro_batches=tuple(whole.select(index) for index in parts),
+        num_tokens=int(whole.completion_mask.sum()),
+    )
+
+
+def collate_examples(
+    examples: Sequence[SftExample], *, micro_batch_tokens: int, pad_id: int
+) -> Callable[[list[int], np.random.Generator], SftBatch]:
+    """The loader's collate function over these examples."""
+
+    def collate(indices: list[int], generator: np.random.Generator) -> SftBatch:
+        return make_batch([examples[i] for i in indices], micro_batch_tokens=micro_batch_tokens, pad_id=pad_id)
+
+    return collate

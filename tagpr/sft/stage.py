@@ -1,0 +1,105 @@
+"""Chains in, a policy that writes them out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tagpr.context import StageContext
+from tagpr.data.prompts import PromptBuilder, PromptStyle
+from tagpr.errors import BadInputError
+from tagpr.lm.backbone import Backbone, save_policy
+from tagpr.schema import TrainerSettings
+from tagpr.sft.datamodule import collate_examples, encode_chains, make_batch, split_examples
+from tagpr.sft.module import SftModule
+from tagpr.storage import read_chains, read_records
+from tagpr.training.fit import fit
+from tagpr.training.loader import ResumableLoader
+from tagpr.training.optimizer import OptimizerSettings
+from tagpr.training.rng import seed_everything
+
+
+@dataclass(frozen=True, kw_only=True)
+class SftSettings:
+    """Built from the group `sft`."""
+
+    steps: int
+    batch_size: int  # chains per optimizer step
+    micro_batch_tokens: int  # tokens that go through the model at a time
+    chunk_size: int  # completion tokens whose logits exist at a time
+    validate_every: int  # steps; 0: never
+    dev_records: int  # most records to validate on
+    optimizer: OptimizerSettings
+
+
+def run(
+    *,
+    backbone: Backbone,
+    prompt: PromptStyle,
+    sft: SftSettings,
+    trainer: TrainerSettings,
+    inputs: Mapping[str, Path],
+    output: Path,
+    context: StageContext,
+) -> dict[str, int | float]:
+    """Fine-tune the backbone on the kept chains; writes `policy/` and `metrics.csv`.
+
+    Returns:
+        steps; tokens the loss was taken over; chains and distinct records (each spends one gold label) on either side;
+        the last train and dev loss, in nats per token.
+    Raises:
+        BadInputError: no chain to train on.
+    """
+    seed_everything(context.seed)
+    tokenizer = backbone.tokenizer()
+    policy = backbone.policy().train()
+    records = {record.record_id: record for record in read_records(inputs["records"], splits=("train", "dev"))}
+    examples = encode_chains(
+        read_chains(inputs["chains"]),
+        records,
+        builder=PromptBuilder(style=prompt, tokenizer=tokenizer),
+        tokenizer=tokenizer,
+        max_positions=policy.config.max_position_embeddings,
+    )
+    train, dev = split_examples(examples, records, num_dev_records=sft.dev_records, seed=context.seed)
+    if not train:
+        raise BadInputError(
+            f"{inputs['chains']} holds no chain of a train person ({len(examples)} chains in all): look at the "
+            "reasons in its rejected.parquet; a weaker filter or more samples per record would keep some."
+        )
+    sizes = {"micro_batch_tokens": sft.micro_batch_tokens, "pad_id": tokenizer.pad_token_id}
+    loader = ResumableLoader(
+        num_items=len(train),
+        batch_size=sft.batch_size,
+        collate=collate_examples(train, **sizes),
+        seed=context.seed,
+    )
+    module = SftModule(
+        policy=policy,
+        dev=make_batch(dev, **sizes) if dev else None,
+        chunk_size=sft.chunk_size,
+        optimizer=sft.optimizer,
+        num_steps=sft.steps,
+    )
+    result = fit(
+        module,
+        loader=loader,
+        num_steps=sft.steps,
+        settings=trainer,
+        output=output,
+        context=context,
+        validate_every=sft.validate_every,
+    )
+    save_policy(policy, tokenizer, output / "policy")
+    seen = [divmod(step, loader.steps_per_epoch) for step in range(sft.steps)]
+    return {
+        "steps": result.steps,
+        "completion_tokens": sum(len(train[i].completion_ids) for place in seen for i in loader.indices(*place)),
+        "train_chains": len(train),
+        "dev_chains": len(dev),
+        "gold_labels": len({example.record_id for example in train}),
+        "gold_labels_dev": len({example.record_id for example in dev}),
+        "train_loss": result.final["sft/loss"],
+        **({"dev_loss": result.final["sft/dev_loss"]} if "sft/dev_loss" in result.final else {}),
+    }

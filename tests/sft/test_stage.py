@@ -1,0 +1,137 @@
+"""The stage on disk: chains in, a Hugging Face folder out, also after a kill."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tagpr.context import StageContext, StopRequested
+from tagpr.errors import BadInputError
+from tagpr.lm.backbone import Backbone
+from tagpr.schema import TrainerSettings
+from tagpr.sft.stage import SftSettings, run
+from tagpr.storage import read_records, write_chains, write_records
+from tagpr.training.optimizer import OptimizerSettings, adamw, constant
+from tagpr.types import Record
+
+SETTINGS = SftSettings(
+    steps=30,
+    batch_size=4,
+    micro_batch_tokens=300,
+    chunk_size=64,
+    validate_every=10,
+    dev_records=3,
+    optimizer=OptimizerSettings(
+        create=functools.partial(adamw, learning_rate=0.01, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0),
+        schedule=functools.partial(constant, warmup_steps=3),
+        clip_norm=1.0,
+    ),
+)
+TRAINER = TrainerSettings(
+    accelerator="cpu",
+    devices=1,
+    strategy="auto",
+    precision="32-true",
+    threads=1,
+    checkpoint_every=7,
+    keep_last=1,
+)
+
+
+class StopAt(threading.Event):
+    """Set when asked for the n-th time: the stage asks once per step."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.left = step
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+@pytest.fixture
+def inputs(folder: Path, records: dict[str, Record], make_chain: Any) -> dict[str, Path]:
+    write_records(folder / "records", list(records.values()))
+    write_chains(folder / "chains", [make_chain(record) for record in records.values()], [])
+    return {"records": folder / "records", "chains": folder / "chains"}
+
+
+def run_stage(folder: Path, inputs: dict[str, Path], *, name: str, backbone: Backbone, style: Any, **changes: Any):
+    output = folder / name / "output"
+    output.mkdir(parents=True, exist_ok=True)
+    context = StageContext(
+        stage="sft", seed=3, checkpoints=folder / name / "checkpoints", stop=changes.pop("stop", threading.Event())
+    )
+    counts = run(
+        backbone=backbone,
+        prompt=style,
+        sft=replace(SETTINGS, **changes),
+        trainer=TRAINER,
+        inputs=inputs,
+        output=output,
+        context=context,
+    )
+    return counts, output
+
+
+def test_policy_learns_and_loads(folder: Path, inputs: dict[str, Path], backbone: Backbone, style: Any) -> None:
+    counts, output = run_stage(folder, inputs, name="whole", backbone=backbone, style=style)
+    assert {k: counts[k] for k in ("steps", "train_chains", "dev_chains", "gold_labels", "gold_labels_dev")} == {
+        "steps": 30,
+        "train_chains": 10,
+        "dev_chains": 3,
+        "gold_labels": 10,
+        "gold_labels_dev": 3,
+    }
+    assert counts["completion_tokens"] == 30 * 4 * len("<think><a>so : 1</a></think>1.")  # every chain has one length
+    with open(output / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    losses = [float(row["sft/loss"]) for row in rows]
+    assert losses[-1] < 0.5 * losses[0]
+    assert counts["train_loss"] == losses[-1]
+    assert [int(row["step"]) for row in rows if row["sft/dev_loss"]] == [10, 20, 30]
+    assert counts["dev_loss"] < losses[0]
+    model = AutoModelForCausalLM.from_pretrained(output / "policy")
+    tokenizer = AutoTokenizer.from_pretrained(output / "policy")
+    start = backbone.policy().state_dict()
+    assert all(not torch.equal(value, start[name]) for name, value in model.state_dict().items())
+    assert tokenizer.chat_template == backbone.tokenizer().chat_template
+    assert tokenizer.eos_token == "<|im_end|>"
+
+
+def test_stopped_run_ends_with_the_same_weights(
+    folder: Path, inputs: dict[str, Path], backbone: Backbone, style: Any
+) -> None:
+    _, whole = run_stage(folder, inputs, name="whole", backbone=backbone, style=style)
+    with pytest.raises(StopRequested):
+        run_stage(folder, inputs, name="stopped", backbone=backbone, style=style, stop=StopAt(11))
+    counts, resumed = run_stage(folder, inputs, name="stopped", backbone=backbone, style=style)
+    assert counts["steps"] == 30
+    weights = "policy/model.safetensors"
+    assert (resumed / weights).read_bytes() == (whole / weights).read_bytes()
+
+
+def test_nothing_to_validate_on(
+    folder: Path, inputs: dict[str, Path], backbone: Backbone, style: Any, make_chain: Any
+) -> None:
+    write_chains(
+        inputs["chains"], [make_chain(record) for record in read_records(inputs["records"], splits=("train",))], []
+    )
+    counts, _ = run_stage(folder, inputs, name="few", backbone=backbone, style=style, dev_records=0, steps=2)
+    assert counts["dev_chains"] == 0
+    assert "dev_loss" not in counts
+
+
+def test_no_chains_is_an_error(folder: Path, inputs: dict[str, Path], backbone: Backbone, style: Any) -> None:
+    write_chains(inputs["chains"], [], [])
+    with pytest.raises(BadInputError, match="holds no chain of a train person"):
+        run_stage(folder, inputs, name="none", backbone=backbone, style=style)
