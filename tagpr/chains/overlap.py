@@ -8,7 +8,7 @@ from functools import lru_cache
 
 # A number in angle brackets is a citation and no word; `...` and a lone mark such as `!` are words of their own.
 _CITATION = re.compile(r"<[0-9]{1,4}>")
-_WORD = re.compile(r"\w+(?:['’-]\w+)*|\.{3}|[^\w\s]")
+_WORD = re.compile(r"<[0-9]{1,4}>|\w+(?:['’-]\w+)*|\.{3}|[^\w\s]")
 _STRUCTURE = frozenset(":;,.=<>()[]{}\"'|/\\-–—‹›*#`+&_")  # marks that shape a chain and say nothing about anybody
 
 # Words that a chain can hold without saying anything about this person or this question: English function words ...
@@ -35,9 +35,15 @@ _EMPTY_WORDS = frozenset((_FUNCTION_WORDS + _TEMPLATE_WORDS).split())
 
 
 @lru_cache(maxsize=1 << 15)
+def tokens(text: str) -> tuple[str, ...]:
+    """Lower-cased words, marks and citations."""
+    return tuple(_WORD.findall(text.lower()))
+
+
+@lru_cache(maxsize=1 << 15)
 def words(text: str) -> tuple[str, ...]:
     """Lower-cased words and marks, citations left out."""
-    return tuple(_WORD.findall(_CITATION.sub(" ", text).lower()))
+    return tuple(token for token in tokens(text) if not _CITATION.fullmatch(token))
 
 
 @lru_cache(maxsize=1 << 15)
@@ -46,9 +52,9 @@ def content_words(text: str) -> frozenset[str]:
     return frozenset(word for word in words(text) if word not in _EMPTY_WORDS and word not in _STRUCTURE)
 
 
-def ngrams(tokens: Sequence[str], n: int) -> list[tuple[str, ...]]:
-    """All runs of n tokens, in order; none where there are fewer."""
-    return [tuple(tokens[start : start + n]) for start in range(len(tokens) - n + 1)]
+def ngrams(sequence: Sequence[str], n: int) -> list[tuple[str, ...]]:
+    """All runs of n items, in order; none where there are fewer."""
+    return [tuple(sequence[start : start + n]) for start in range(len(sequence) - n + 1)]
 
 
 def jaccard(first: Iterable[object], second: Iterable[object]) -> float:
@@ -59,8 +65,8 @@ def jaccard(first: Iterable[object], second: Iterable[object]) -> float:
 
 def shingles(text: str) -> frozenset[tuple[str, ...]]:
     """Word 3-grams of a text, or the whole of a shorter one: what near-duplicates have in common."""
-    tokens = words(text)
-    return frozenset(ngrams(tokens, 3) or [tokens])
+    known = words(text)
+    return frozenset(ngrams(known, 3) or [known])
 
 
 def copied_share(text: str, sources: Iterable[str], *, run_length: int) -> float:
@@ -68,12 +74,12 @@ def copied_share(text: str, sources: Iterable[str], *, run_length: int) -> float
 
     Shorter runs do not count: evidence must be quotable. 0 for a text without words.
     """
-    tokens = words(text)
+    told = words(text)
     known = {run for source in sources for run in ngrams(words(source), run_length)}
-    if not known or not tokens:
+    if not known or not told:
         return 0.0
-    copied = [False] * len(tokens)
-    for start, run in enumerate(ngrams(tokens, run_length)):
+    copied = [False] * len(told)
+    for start, run in enumerate(ngrams(told, run_length)):
         if run in known:
             copied[start : start + run_length] = [True] * run_length
-    return sum(copied) / len(tokens)
+    return sum(copied) / len(told)

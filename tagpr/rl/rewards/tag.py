@@ -26,7 +26,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tagpr.chains.overlap import content_words, copied_share, jaccard, ngrams, shingles, words
+from tagpr.chains.overlap import content_words, copied_share, jaccard, ngrams, shingles, tokens, words
 from tagpr.chains.tags import ParsedCompletion, Span, TagVocabulary, split_at_citations
 from tagpr.markup import escape
 from tagpr.tasks.base import Task
@@ -38,7 +38,7 @@ MIN_DISTINCT_3GRAMS = 0.6
 COPY_RUN = 12  # words
 FREE_COPIED_SHARE = 0.3
 SAME_TEXT = 0.8  # share of word 3-grams that two near-duplicates have in common
-SAME_BODIES = 0.8  # share of a chain's bodies that stand in another user's chain
+SAME_BODIES = 0.9  # share of a chain's bodies that stand in another user's chain
 SAME_EVIDENCE = 0.5  # content words that two sets of cited entries have in common
 
 
@@ -147,10 +147,9 @@ def body_quality(
 
 
 def _is_good_body(text: str, *, min_words: int, max_words: int) -> bool:
-    tokens = words(text)
-    triples = ngrams(tokens, 3)
+    triples = ngrams(tokens(text), 3)  # citations too: entries that say the same are no repetition
     distinct = len(set(triples)) / len(triples) if triples else 1.0
-    return min_words <= len(tokens) <= max_words and distinct >= MIN_DISTINCT_3GRAMS and bool(content_words(text))
+    return min_words <= len(words(text)) <= max_words and distinct >= MIN_DISTINCT_3GRAMS and bool(content_words(text))
 
 
 def citation_grounding(spans: Sequence[Span], entries: Sequence[str]) -> float:
