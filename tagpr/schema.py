@@ -1,8 +1,10 @@
-"""What every config group may hold: one dataclass per kind of option, every field MISSING, because values live in conf/ alone.
+"""What every config group may hold: one dataclass per kind of option, every field MISSING, because values live in
+conf/ alone.
 
-A group option names its dataclass as the first entry of its defaults (`defaults: [schema_bm25, _self_]`), so a misspelt key is an
-error wherever it stands. Nodes with a `_target_` are built by `run.py`; the others reach a stage as instances of their dataclass.
-Imports nothing heavy: `tagpr --help`, `plan=true` and a config error must answer at once.
+A group option names its dataclass as the first entry of its defaults (`defaults: [schema_bm25, _self_]`), so a
+misspelt key is an error wherever it stands. Nodes with a `_target_` are built by `run.py`; the others reach a stage
+as instances of their dataclass. Imports nothing heavy: `tagpr --help`, `plan=true` and a config error must answer at
+once.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from omegaconf import MISSING
 
 @dataclass
 class Choice:
-    """A node that is built: `_target_` is a class or function of this package that takes the other fields by keyword."""
+    """A node that is built: `_target_` is a class or function of this package that takes the other fields by
+    keyword."""
 
     _target_: str = MISSING
 
@@ -107,7 +110,8 @@ class TagVocabulary(Choice):
     names: list[str] = MISSING  # out of tagpr.chains.tags.TAGS; empty: chains without tags
 
 
-# --- teacher/, tagger/, chains/ -----------------------------------------------------------------------------------------
+# --- teacher/, tagger/, chains/
+# -----------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -121,6 +125,14 @@ class ScriptedTeacher(Teacher):
     error_rate: float = MISSING  # chance that an entry is misread or a decision slips
     examples: int = MISSING  # entries examined per chain
     typical_rating: str = MISSING  # what the habit gives where a rating is asked
+
+
+@dataclass
+class ScriptedWorldTeacher(Teacher):
+    examples: int = MISSING  # entries cited
+    error_rate: float = MISSING  # per reading or decision
+    habit: float = MISSING  # share of chains that decide for the typical person, whatever the history says
+    habit_consistency: float = MISSING  # share of them among chains about a habitual kind of item; >= habit
 
 
 @dataclass
@@ -145,7 +157,8 @@ class Chains(Choice):
     filter: ChainFilter = field(default_factory=ChainFilter)
 
 
-# --- trainer/, optimizer/, schedule/: every stage that trains has them -----------------------------------------------------
+# --- trainer/, optimizer/, schedule/: every stage that trains has them
+# -----------------------------------------------------
 
 
 @dataclass
@@ -197,7 +210,8 @@ class AdamWSettings(OptimizerSettings):
     create: AdamW = field(default_factory=AdamW)
 
 
-# --- sft/ --------------------------------------------------------------------------------------------------------------
+# --- sft/
+# --------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -209,6 +223,76 @@ class Sft(Choice):
     validate_every: int = MISSING  # steps; 0: never
     dev_records: int = MISSING  # most records to validate on
     optimizer: OptimizerSettings = MISSING
+
+
+# --- pairs/, prmu/, prmu/arch/, prmu/gate/ ---------------------------------------------------------------------------
+
+
+@dataclass
+class Pairs(Choice):
+    mix: dict[str, float] = MISSING  # share of N1, N3 and N4; they add up to 1
+    max_pairs: int = MISSING  # most training pairs
+    people_per_query: int = MISSING  # N1: people of a query that are compared with one another
+    labels_per_record: int = MISSING  # negatives per record where queries are not shared
+    samples: int = MISSING  # N4 and dev: answers per prompt
+    no_history_samples: int = MISSING  # N3: answers to choose the length match from
+    max_prompts: int = MISSING  # most records that the policy answers, per type
+    dev_prompts: int = MISSING  # dev records that it answers
+    min_gap: float = MISSING  # N4: official score by which the chosen answer leads
+    negatives_per_record: int = MISSING  # N4
+    dev_query_share: float = MISSING  # of queries that train and dev people share
+    shortcut_limit: float = MISSING  # accuracy above which a user-blind rule is a fault of the pairs
+    temperature: float = MISSING
+    max_new_tokens: int = MISSING
+
+
+@dataclass
+class PrmuArch(Choice):
+    """Base of the group, and all that the agnostic control takes. Built partially: the stage adds hidden_size."""
+
+    _partial_: bool = MISSING
+
+
+@dataclass
+class BilinearArch(PrmuArch):
+    dim: int = MISSING  # of a user vector
+    prior_entries: float = MISSING  # entries that the generic user counts for
+
+
+@dataclass
+class PrmuGate(Choice):
+    num_resamples: int = MISSING  # bootstrap draws
+
+
+@dataclass
+class PrmuObjective(Choice):
+    margin: float = MISSING  # reward by which chosen should lead
+    temperature: float = MISSING  # of the training loss
+    contrast_weight: float = MISSING  # of the personal contrast
+    l2: float = MISSING  # on rewards
+
+
+@dataclass
+class Prmu(Choice):
+    arch: PrmuArch = MISSING
+    objective: PrmuObjective = field(default_factory=PrmuObjective)
+    gate: PrmuGate = MISSING
+    optimizer: OptimizerSettings = MISSING
+    steps: int = MISSING
+    blocks_per_step: int = MISSING  # blocks of linked pairs per optimizer step
+    blocks_per_micro_batch: int = MISSING
+    max_dropout: float = MISSING  # largest share of history entries dropped in training
+    train_entries: int = MISSING  # entries of a history read in training
+    max_entries: int = MISSING  # the same when scoring
+    max_tokens: int = MISSING  # longest text
+    batch_tokens: int = MISSING  # padded tokens of one forward pass
+    cache_texts: int = MISSING  # encoded texts remembered while scoring
+    seen_share: float = MISSING  # queries of train people held out
+    judged_pairs: int = MISSING  # most pairs, held out and dev each, that figures are made of
+    validate_every: int = MISSING  # steps; 0: never
+    reference_people: int = MISSING  # per task, whose opinion the reward takes out
+    reference_answers: int = MISSING  # per query, that the reward is centred on
+    calibration_bins: int = MISSING
 
 
 # --- backbone/, engine/ ----------------------------------------------------------------------------------------------
@@ -252,7 +336,8 @@ class TorchEngine(Engine):
     max_tokens: int = MISSING  # key-value slots of a batch: prompts * (longest prompt + samples * max_new_tokens)
 
 
-# --- reward/, reward/term/, reward/combine/ ----------------------------------------------------------------------------
+# --- reward/, reward/term/, reward/combine/
+# ----------------------------------------------------------------------------
 
 
 @dataclass
@@ -309,7 +394,8 @@ class Reward(Choice):
     combine: Combine = MISSING
 
 
-# --- advantage/, policy_loss/ ------------------------------------------------------------------------------------------
+# --- advantage/, policy_loss/
+# ------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -329,7 +415,8 @@ class PolicyLoss(Choice):
     clip_high: float = MISSING  # ratios above 1 + clip_high are cut where it is positive
 
 
-# --- rl/, rl/stage/, rl/schedule/ --------------------------------------------------------------------------------------
+# --- rl/, rl/stage/, rl/schedule/
+# --------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -378,7 +465,101 @@ class Rl(Choice):
     order: list[str] = MISSING
 
 
-# --- registration: (group, name of the schema, dataclass); keep the order of the path ----------------------------------
+# --- evaluation/
+# -------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Decoding:
+    """How test answers are drawn."""
+
+    temperature: float = MISSING  # 0: greedy
+    top_p: float = MISSING
+    top_k: int = MISSING
+    max_new_tokens: int = MISSING
+    num_samples: int = MISSING  # answers per question
+
+
+@dataclass
+class EvaluatedPeople:
+    """Who is evaluated."""
+
+    splits: list[str] = MISSING
+    max_records: int | None = MISSING  # an even sample of them; null: all
+
+
+@dataclass
+class TableRow:
+    policy: str = MISSING  # backbone, sft or rl_<stage>
+    history: bool = MISSING  # the run's own prompt; false: the question alone
+    thinking: bool | None = MISSING  # null: as the run's prompt says
+
+
+@dataclass
+class ComparedRow:
+    ablation: str = MISSING  # the preset that makes the policy
+    policy: str = MISSING  # sft or rl_<stage> of that preset
+
+
+@dataclass
+class Evaluation:
+    people: EvaluatedPeople = MISSING
+    question: PromptStyle = MISSING  # the prompt of rows without history
+    rows: dict[str, TableRow] = MISSING  # rl_<stage> rows come by themselves
+    compare: dict[str, ComparedRow] = MISSING  # policies of other presets
+    decodings: dict[str, Decoding] = MISSING
+
+
+# --- logger/, paths/, and the whole
+# ------------------------------------------------------------------------------------
+
+
+@dataclass
+class LoggerSettings:
+    mode: str = MISSING  # W&B: offline, online or disabled
+    project: str = MISSING
+
+
+@dataclass
+class Paths:
+    runs: str = MISSING  # where run folders and the cache of finished stages are kept
+
+
+@dataclass
+class Config:
+    """The whole configuration."""
+
+    experiment_name: str = MISSING
+    run_name: str = MISSING
+    seed: int = MISSING  # of the world where data is simulated, and of every training stage
+    data: Data = MISSING
+    retrieval: Retrieval = MISSING
+    prompt: PromptStyle = MISSING
+    tags: TagVocabulary = MISSING
+    teacher: Teacher = MISSING
+    tagger: Tagger = MISSING
+    chains: Chains = MISSING
+    backbone: Backbone = MISSING
+    engine: Engine = MISSING
+    sft: Sft = MISSING
+    # pairs: Pairs = MISSING
+    # prmu: Prmu = MISSING
+    reward: Reward = MISSING
+    rl: Rl = MISSING
+    advantage: Advantage = MISSING
+    policy_loss: PolicyLoss = MISSING
+    evaluation: Evaluation = MISSING
+    trainer: TrainerSettings = MISSING
+    logger: LoggerSettings = MISSING
+    paths: Paths = MISSING
+    plan: bool = MISSING  # say what would run, and run nothing
+    until: str | None = MISSING  # the last stage to run
+    only: str | None = MISSING  # this stage alone; what it needs must be finished
+    force: str | None = MISSING  # compute this stage again although it is finished
+
+
+# --- registration: (group, name of the schema, dataclass); keep the order of the path
+# ----------------------------------
 
 SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("data", "schema_data", Data),
@@ -398,9 +579,15 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("schedule", "schema_decay", Decay),
     ("optimizer", "schema_adamw", AdamWSettings),
     ("sft", "schema_sft", Sft),
+    ("pairs", "schema_pairs", Pairs),
+    ("prmu/arch", "schema_prmu_arch", PrmuArch),
+    ("prmu/arch", "schema_bilinear", BilinearArch),
+    ("prmu/gate", "schema_prmu_gate", PrmuGate),
+    ("prmu", "schema_prmu", Prmu),
     ("tags", "schema_tag_vocabulary", TagVocabulary),
     ("teacher", "schema_teacher", Teacher),
     ("teacher", "schema_scripted_teacher", ScriptedTeacher),
+    ("teacher", "schema_scripted_world", ScriptedWorldTeacher),
     ("tagger", "schema_tagger", Tagger),
     ("chains", "schema_chains", Chains),
     ("reward/term", "schema_reward_term", RewardTerm),
@@ -416,6 +603,10 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("rl/schedule", "schema_weight_decay", WeightDecay),
     ("rl/stage", "schema_rl_stage", RlStage),
     ("rl", "schema_rl", Rl),
+    ("evaluation", "schema_evaluation", Evaluation),
+    ("logger", "schema_logger", LoggerSettings),
+    ("paths", "schema_paths", Paths),
+    ("", "schema_config", Config),
 )
 
 

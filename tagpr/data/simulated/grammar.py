@@ -60,7 +60,7 @@ HELD_OUT_FRAMES: dict[str, tuple[str, ...]] = {
         "this {kind} asks how {a} need {b}",
         "a {kind} begins with {a} and explains {b}",
         "{a} change {b}, this {kind} shows",
-        "we ask what {a} and {b} explain in this {kind}",
+        "we ask how {a} and {b} change in this {kind}",
     ),
 }
 _WORD = re.compile(r"[A-Za-z]+|[0-9]+|\.\.\.|[^\sA-Za-z0-9]")
