@@ -41,7 +41,9 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     group = re.search(r"Could not override '(?P<key>[^']+)'\.\s*No match in the defaults list", text)
     if group:
         return _unknown_group(group["key"], conf)
-    key = _key_in(text) or next((c.full_key for c in chain if isinstance(c, OmegaConfBaseException) and c.full_key), None)
+    key = _key_in(text) or next(
+        (c.full_key for c in chain if isinstance(c, OmegaConfBaseException) and c.full_key), None
+    )
     if key:
         return _unknown_key(key, conf)
     given = f" (given: {' '.join(arguments)})" if arguments else ""
@@ -59,7 +61,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def _key_in(text: str) -> str | None:
-    found = re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'|full_key: (\S+)|Key '([^']+)' (?:is )?not in", text)
+    found = re.search(
+        r"Could not (?:override|append|delete)[^']*'([^']+)'|full_key: (\S+)|Key '([^']+)' (?:is )?not in", text
+    )
     return next((part for part in found.groups() if part), None) if found else None
 
 

@@ -27,7 +27,8 @@ class TerminalProgress:
     def __init__(self) -> None:
         self.bars = Progress(
             TextColumn("  {task.description}"), BarColumn(bar_width=28), MofNCompleteColumn(), TimeElapsedColumn(),
-            TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console, transient=True,
+            TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
+            console=console, transient=True,
         )  # fmt: skip
         self.plain: dict[int, list[Any]] = {}
 
@@ -78,7 +79,9 @@ def plan_view(stages: Sequence[PlannedStage]) -> Group:
     colour = {"cached": "green", "resumable": "yellow", "to run": "cyan"}
     for planned in stages:
         memory = "" if not planned.peak_bytes else f"{planned.peak_bytes / 2**20:.0f} MB"
-        changes = "; ".join(planned.changes[:3]) + (f"; and {len(planned.changes) - 3} more" if len(planned.changes) > 3 else "")
+        changes = "; ".join(planned.changes[:3]) + (
+            f"; and {len(planned.changes) - 3} more" if len(planned.changes) > 3 else ""
+        )
         time_text = "" if planned.state == "cached" else seconds_text(planned.seconds)
         state = Text(planned.state, style=colour[planned.state])
         table.add_row(planned.stage.label, state, planned.stage.fingerprint[:10], time_text, memory, changes)
@@ -100,7 +103,8 @@ def closing_panel(outcomes: Sequence[Outcome], table: Any, notes: Sequence[str],
     for outcome in ran:
         m = outcome.manifest
         stages.add_row(
-            outcome.stage.label, seconds_text(m["seconds"]), seconds_text(m["cpu_seconds"]), f"{m['peak_rss'] / 2**20:.0f} MB",
+            outcome.stage.label, seconds_text(m["seconds"]), seconds_text(m["cpu_seconds"]),
+            f"{m['peak_rss'] / 2**20:.0f} MB",
             "resumed" if outcome.resumed else "",
         )  # fmt: skip
     parts: list[Any] = [stages] if ran else []

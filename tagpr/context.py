@@ -1,4 +1,5 @@
-"""What the pipeline gives a stage beside its settings and inputs: a seed, a place for checkpoints, progress, loggers."""
+"""What the pipeline gives a stage beside its settings and inputs: a seed, a place for checkpoints, progress,
+loggers."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ class StageContext:
 
     @contextmanager
     def progress(self, description: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
-        """A progress bar with time left: `with context.progress("sampling", total=n) as advance: advance(); advance(8, note="loss 1.2")`."""
+        """A progress bar with time left: `with context.progress("sampling", total=n) as advance: advance();
+        advance(8, note="loss 1.2")`."""
         bar = self.view.start(description, total)
 
         def advance(steps: int = 1, note: str = "") -> None:

@@ -1,7 +1,7 @@
 """The one verb: `tagpr experiment=demo` composes a configuration, plans it, runs what is missing, and prints the table.
 
-Config stops here: below this module there are built objects and plain values. Heavy libraries are imported when a stage runs, so that
-help, plans and errors answer at once.
+Config stops here: below this module there are built objects and plain values. Heavy libraries are imported when a
+stage runs, so that help, plans and errors answer at once.
 """
 
 from __future__ import annotations
@@ -42,25 +42,44 @@ def conf_dir() -> Path:
 
 
 def main() -> None:
-    """Console script `tagpr`."""
+    """Console script `tagpr`: exit code 1 for a failed run, 2 for a config mistake, 130 for a stop on request."""
     schema.register()
     # Hydra would print a traceback's last line and a hint about an environment variable; we name the mistake ourselves.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         _job()
-    except StopRequested:
-        print("\nStopped. Checkpoints are saved; the same command goes on from there.", file=sys.stderr)
-        sys.exit(130)
-    except UserError as error:
-        print(f"\nError: {error}", file=sys.stderr)
-        sys.exit(1)
     except CONFIG_ERRORS as error:
-        print(f"\nConfig error: {explain(error, sys.argv[1:], conf_dir())}", file=sys.stderr)
+        print(f"Config error: {explain(error, sys.argv[1:], conf_dir())}", file=sys.stderr)
         sys.exit(2)
+    except ValueError as error:
+        # Hydra's answer to `group=null`.
+        if "ConfigValueMissing" not in str(type(error)) and "null" not in " ".join(sys.argv):
+            raise
+        print(f"Config error: {explain(error, sys.argv[1:], conf_dir())}", file=sys.stderr)
+        sys.exit(2)
+    if _failures:
+        if len(_failures) > 1:
+            print(f"{len(_failures)} runs failed.", file=sys.stderr)
+        sys.exit(1)
+
+
+# Runs of a sweep that failed: the others go on, and the exit code tells at the end.
+_failures: list[str] = []
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
 def _job(cfg: DictConfig) -> None:
+    try:
+        _plan_or_run(cfg)
+    except StopRequested:
+        print("Stopped. Checkpoints are saved; the same command goes on from there.", file=sys.stderr)
+        sys.exit(130)
+    except UserError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        _failures.append(str(error))
+
+
+def _plan_or_run(cfg: DictConfig) -> None:
     OmegaConf.resolve(cfg)
     # Before torch is imported: its thread pool is sized once.
     os.environ["OMP_NUM_THREADS"] = str(cfg.trainer.threads)
@@ -95,16 +114,11 @@ def _check(cfg: DictConfig) -> None:
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise UserError(f"no value for {', '.join(missing)}. Give it on the command line, e.g. {missing[0]}=...")
-    term = cfg.reward.terms.get("prmu")
-    has_prmu = term is not None and term.get("score") is not None
     for name in cfg.rl.order:
         if name not in cfg.rl.stages:
             raise UserError(f"rl.order names the stage {name!r}, but rl.stages has {sorted(cfg.rl.stages)}.")
-        if cfg.rl.stages[name].weights.get("prmu") and not has_prmu:
-            raise UserError(
-                f"rl.stages.{name}.weights.prmu is {cfg.rl.stages[name].weights.prmu}, but there is no PRMU reward term. "
-                f"Set it to 0 or take reward/term@reward.terms.prmu=prmu."
-            )
+    if cfg.evaluation.people.splits == []:
+        raise UserError("evaluation.people.splits is empty. Name at least one of train, dev, test.")
 
 
 def _selected(graph: Graph, until: str | None, only: str | None) -> list[Stage]:
@@ -176,8 +190,8 @@ def _check_inputs(selected: Sequence[Stage], cache: ArtifactCache) -> None:
         for source in stage.inputs.values():
             if cache.manifest(source.name, source.fingerprint) is None:
                 raise UserError(
-                    f"only={stage.name} needs a finished {source.name} stage ({source.fingerprint[:10]}), which is not in the "
-                    f"cache. Run until={source.name} first, or leave only= away."
+                    f"only={stage.name} needs a finished {source.name} stage ({source.fingerprint[:10]}), which is not "
+                    f"in the cache. Run until={source.name} first, or leave only= away."
                 )
 
 
@@ -217,7 +231,8 @@ def run_key(cfg: DictConfig) -> str:
 
 
 def _write_run_folder(cfg: DictConfig, graph: Graph, cache: ArtifactCache, outcomes: Sequence[Any]) -> Path:
-    """`runs/<experiment>/<run_name>/seed_<seed>-<key>/`: config, versions, git state, links to every artifact that was used."""
+    """`runs/<experiment>/<run_name>/seed_<seed>-<key>/`: config, versions, git state, links to every artifact that
+    was used."""
     from tagpr.storage import write_json
 
     key = run_key(cfg)

@@ -542,8 +542,8 @@ class Config:
     backbone: Backbone = MISSING
     engine: Engine = MISSING
     sft: Sft = MISSING
-    # pairs: Pairs = MISSING
-    # prmu: Prmu = MISSING
+    pairs: Pairs = MISSING
+    prmu: Prmu = MISSING
     reward: Reward = MISSING
     rl: Rl = MISSING
     advantage: Advantage = MISSING

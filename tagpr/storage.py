@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tagpr.types import SPLITS, Prediction, PreferencePair, ProfileEntry, Record, Rollout, TaggedChain
+from tagpr.types import SPLITS, Prediction, PreferencePair, ProfileEntry, Record, Reference, Rollout, TaggedChain
 
 _ENTRY = pa.struct([(f.name, pa.string()) for f in fields(ProfileEntry)])
 _COLUMN_TYPES = {
@@ -129,6 +129,16 @@ def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
 def read_predictions(path: Path) -> list[Prediction]:
     """The predictions of one evaluate stage."""
     return [Prediction(**row) for row in read_parquet(path)]
+
+
+def write_references(path: Path, references: Sequence[Reference]) -> None:
+    """The reference answers that stand beside a policy's predictions."""
+    write_parquet(path, references, Reference)
+
+
+def read_references(path: Path) -> list[Reference]:
+    """Reference answers of one evaluate stage."""
+    return [Reference(**row) for row in read_parquet(path)]
 
 
 def write_json(path: Path, value: Mapping[str, Any] | Sequence[Any]) -> None:

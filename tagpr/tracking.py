@@ -1,6 +1,8 @@
-"""Weights & Biases: one run per computed stage, and one per `tagpr` run with its final metrics, also when all was cached.
+"""Weights & Biases: one run per computed stage, and one per `tagpr` run with its final metrics, also when all was
+cached.
 
-Offline by default: no account, no prompt, no network; `wandb sync` uploads later. CSV files beside every artifact hold the same numbers.
+Offline by default: no account, no prompt, no network; `wandb sync` uploads later. CSV files beside every artifact
+hold the same numbers.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class Tracker:
             return []
         from pytorch_lightning.loggers import WandbLogger
 
-        self._open = self._start(name=f"{stage.label} {stage.fingerprint[:8]}", job_type=stage.name, config=stage.settings)
+        self._open = self._start(
+            name=f"{stage.label} {stage.fingerprint[:8]}", job_type=stage.name, config=stage.settings
+        )
         return [WandbLogger(experiment=self._open)]
 
     def stage_done(self, outcome: Outcome) -> None:
@@ -56,7 +60,9 @@ class Tracker:
         run.finish()
         self._open = None
 
-    def run_done(self, *, name: str, config: Mapping[str, Any], metrics: Mapping[str, float], artifacts: Mapping[str, str]) -> None:
+    def run_done(
+        self, *, name: str, config: Mapping[str, Any], metrics: Mapping[str, float], artifacts: Mapping[str, str]
+    ) -> None:
         """One run for the whole: the resolved config, which artifacts it used, its final metrics."""
         if self.mode == "disabled":
             return
@@ -83,7 +89,7 @@ class Tracker:
             reinit="create_new",
             # No git state, host name or requirements of the machine leave with the run.
             settings=wandb.Settings(
-                silent=True, console="off", disable_git=True, disable_code=True, x_disable_machine_info=True, x_disable_meta=True,
-                x_disable_stats=True, x_save_requirements=False, show_errors=False,
+                silent=True, console="off", disable_git=True, disable_code=True, x_disable_machine_info=True,
+                x_disable_meta=True, x_disable_stats=True, x_save_requirements=False, show_errors=False,
             ),
         )  # fmt: skip

@@ -26,7 +26,8 @@ class ProfileEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """One LaMP item: a question of a user, the true answer and all the user's earlier entries. Filled by the records stage."""
+    """One LaMP item: a question of a user, the true answer and all the user's earlier entries. Filled by the records
+    stage."""
 
     record_id: str  # the data's question id, unique within a task
     user_id: str  # the data's key of the person; a profile-overlap group where the data names nobody
@@ -43,7 +44,8 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
-    """What a model reads: a record with the entries that were retrieved and fit the token budget. Filled by PromptBuilder."""
+    """What a model reads: a record with the entries that were retrieved and fit the token budget. Filled by
+    PromptBuilder."""
 
     record: Record
     text: str  # the user message, before the chat template
@@ -121,3 +123,17 @@ class Prediction:
     gold: str | None
     score: float  # the task's reward of the strict answer; NaN without gold
     lenient_score: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """What something simpler than a policy, or something that knows more, answers to a test question. Filled by
+    evaluate."""
+
+    record_id: str
+    user_id: str
+    task: str
+    name: str  # one of tagpr.evaluation.references.NAMES
+    answer: str
+    gold: str | None
+    score: float  # NaN without gold

@@ -1,7 +1,8 @@
-"""Finished stages on disk: `runs/cache/<stage>/<fingerprint>/` with a manifest, written whole or not at all, one writer at a time."""
+"""Finished stages on disk: `runs/cache/<stage>/<fingerprint>/`, written whole or not at all, one writer at a time."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import shutil
@@ -72,7 +73,7 @@ class ArtifactCache:
 
     @contextmanager
     def lock(self, stage: str, fingerprint: str, on_wait: Any = None) -> Iterator[None]:
-        """Hold the right to compute one fingerprint; a second process waits. The kernel frees it when its holder dies."""
+        """Hold the right to compute one fingerprint; others wait. The kernel frees it when its holder dies."""
         path = self.root / stage / f".{fingerprint}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
@@ -144,11 +145,9 @@ class Meter:
     """Wall time, CPU time and peak memory of one stage."""
 
     def __init__(self) -> None:
-        try:
-            # Linux: start the peak anew, else every stage would inherit the largest stage before it.
+        # Linux: start the peak anew, else every stage would inherit the largest stage before it.
+        with contextlib.suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5")
-        except OSError:
-            pass
         self.wall, self.cpu = time.monotonic(), time.process_time()
 
     def read(self) -> dict[str, float]:

@@ -97,9 +97,7 @@ class Executor:
             stage=stage.label, seed=stage.seed, checkpoints=checkpoints, view=self.view, stop=self.stop,
             make_loggers=lambda folder: self.loggers(stage, folder),
         )  # fmt: skip
-        inputs = {
-            name: self.cache.folder(source.name, source.fingerprint) for name, source in stage.inputs.items()
-        }
+        inputs = {name: self.cache.folder(source.name, source.fingerprint) for name, source in stage.inputs.items()}
         meter = Meter()
         parts = {name: instantiate(node, _convert_="object") for name, node in stage.groups.items()}
         counts = importlib.import_module(ENTRIES[stage.kind]).run(

@@ -1,7 +1,8 @@
-"""What identifies a stage's result: its settings, its inputs, the code that makes it, the files it reads, library versions.
+"""What identifies a stage's result: its settings, its inputs, the code that makes it, the files it reads, library
+versions.
 
-Two runs that agree on all of these share one artifact, so nothing that changes a number may be left out of the hash, and nothing
-that does not (paths, logging, comments) may get in.
+Two runs that agree on all of these share one artifact, so nothing that changes a number may be left out of the hash,
+and nothing that does not (paths, logging, comments) may get in.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 # Libraries whose releases have moved numbers; the rest of the environment is recorded in a run's folder, not hashed.
 NUMERIC_LIBRARIES = (
-    "torch", "transformers", "tokenizers", "pytorch-lightning", "peft", "numpy", "scipy", "scikit-learn", "rouge-score", "bm25s",
+    "torch", "transformers", "tokenizers", "pytorch-lightning", "peft", "numpy", "scipy", "scikit-learn",
+    "rouge-score", "bm25s",
 )  # fmt: skip
 
 
@@ -53,7 +55,8 @@ def _file_code_digest(path: Path) -> str:
 
 @cache
 def room_digest(room: str) -> str:
-    """Hash of a room's sources: a module (`markup`) or a folder (`chains`) of the package, shipped weights not included."""
+    """Hash of a room's sources: a module (`markup`) or a folder (`chains`) of the package, shipped weights not
+    included."""
     place = PACKAGE / room
     files = [PACKAGE / f"{room}.py"] if not place.is_dir() else sorted(p for p in place.rglob("*.py"))
     return digest([[str(path.relative_to(PACKAGE)), _file_code_digest(path)] for path in files])
@@ -115,7 +118,8 @@ class FileHashes:
         return value
 
     def folder(self, root: Path, patterns: Sequence[str]) -> dict[str, str]:
-        """Relative name -> hash of the files under `root` that match any of the patterns; empty where there is no folder."""
+        """Relative name -> hash of the files under `root` that match any of the patterns; empty where there is no
+        folder."""
         files = sorted({path for pattern in patterns for path in root.rglob(pattern) if path.is_file()})
         return {str(path.relative_to(root)): self.sha256(path) for path in files}
 

@@ -1,7 +1,8 @@
-"""Which stages a configuration needs, in order: records -> chains -> sft -> pairs -> prmu -> rl_<stage> ... -> evaluate.
+"""Which stages a configuration needs, in order: records -> chains -> sft -> pairs -> prmu -> rl_<stage> ... ->
+evaluate.
 
-A stage is in the graph only if something wanted needs it. Its inputs are other stages, so two configurations that agree on a part of
-the path share that part's fingerprints.
+A stage is in the graph only if something wanted needs it. Its inputs are other stages, so two configurations that
+agree on a part of the path share that part's fingerprints.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pairs": (*_WRITING, "prmu/pairs", "prmu/pairs_stage", "prmu/shortcuts"),
     "prmu": (*_READING, "lm", "training", "prmu"),
     "rl": (*_WRITING, "training", "prmu", "rl"),
-    "evaluate": (*_WRITING, "evaluation/predict", "evaluation/stage"),
+    "evaluate": (*_WRITING, "evaluation/predict", "evaluation/references", "evaluation/stage"),
 }
 ENTRIES = {
-    "records": "tagpr.data.stage", "chains": "tagpr.chains.stage", "sft": "tagpr.sft.stage", "pairs": "tagpr.prmu.pairs_stage",
-    "prmu": "tagpr.prmu.stage", "rl": "tagpr.rl.stage", "evaluate": "tagpr.evaluation.stage",
+    "records": "tagpr.data.stage", "chains": "tagpr.chains.stage", "sft": "tagpr.sft.stage", "pairs":
+    "tagpr.prmu.pairs_stage", "prmu": "tagpr.prmu.stage", "rl": "tagpr.rl.stage", "evaluate": "tagpr.evaluation.stage",
 }  # fmt: skip
 
 # Settings that cannot change a result: they stay out of fingerprints and run keys.
@@ -119,7 +120,8 @@ class Graph:
 
 
 def stream_seed(seed: int, stream: str) -> int:
-    """The seed of a named random stream: unrelated streams for neighbouring seeds and for different stages of one seed."""
+    """The seed of a named random stream: unrelated streams for neighbouring seeds and for different stages of one
+    seed."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{stream}".encode()).digest()[:4], "big") >> 1
 
 
@@ -180,7 +182,7 @@ def _policies(cfg: DictConfig, hashes: FileHashes) -> tuple[dict[str, Stage], St
         )  # fmt: skip
 
     chains = stage("chains", ["backbone", "prompt", "tags", "teacher", "tagger", "chains"], {"records": records}, base)
-    sft = stage("sft", ["backbone", "prompt", "tags", "sft", "trainer"], {"records": records, "chains": chains}, base)
+    sft = stage("sft", ["backbone", "prompt", "sft", "trainer"], {"records": records, "chains": chains}, base)
     policies = {"sft": sft}
     prmu = None
     if any(_uses_prmu(cfg, name) for name in cfg.rl.order):
@@ -195,11 +197,13 @@ def _policies(cfg: DictConfig, hashes: FileHashes) -> tuple[dict[str, Stage], St
             assert prmu is not None
             inputs["prmu"] = prmu
         settings = OmegaConf.masked_copy(cfg.rl, [k for k in cfg.rl if k not in ("stages", "order")])
-        groups = {g: cfg[g] for g in ("prompt", "tags", "engine", "reward", "advantage", "policy_loss", "trainer")}
+        groups = {
+            g: cfg[g] for g in ("backbone", "prompt", "tags", "engine", "reward", "advantage", "policy_loss", "trainer")
+        }
         previous = Stage(
             kind="rl", name=f"rl_{name}", label=f"rl_{name}", inputs=inputs,
-            groups={**groups, "rl": settings, "rl_stage": cfg.rl.stages[name]}, seed=stream_seed(cfg.seed, f"rl_{name}"),
-        )  # fmt: skip
+            groups={**groups, "rl": settings, "rl_stage": cfg.rl.stages[name]}, seed=stream_seed(cfg.seed,
+            f"rl_{name}"), )  # fmt: skip
         policies[previous.name] = previous
     return policies, prmu
 
@@ -244,12 +248,12 @@ def _row(
     for decoding, settings in cfg.evaluation.decodings.items():
         groups = {
             "prompt": prompt, "tags": cfg.tags, "engine": cfg.engine, "backbone": cfg.backbone, "decoding": settings,
-            "evaluation": OmegaConf.masked_copy(cfg.evaluation, ["splits", "max_records"]),
+            "evaluation": cfg.evaluation.people,
         }  # fmt: skip
         stages[str(decoding)] = Stage(
             kind="evaluate", name="evaluate", label=f"evaluate {name} {decoding}", groups=groups, inputs=inputs,
-            seed=stream_seed(cfg.seed, f"evaluate_{decoding}"), files=_backbone_files(cfg, hashes) if policy is None else {},
-        )  # fmt: skip
+            seed=stream_seed(cfg.seed, f"evaluate_{decoding}"), files=_backbone_files(cfg, hashes) if policy is None
+            else {}, )  # fmt: skip
     return EvaluatedRow(name=name, policy=policy, stages=stages)
 
 

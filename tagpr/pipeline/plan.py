@@ -18,8 +18,8 @@ class PlannedStage:
     Args:
         stage: the stage.
         state: `cached`, `resumable` or `to run`.
-        changes: what differs from the nearest finished artifact of the same stage; empty where there is none or it is cached.
-        seconds: expected wall time; None where nothing comparable has run here. 0 for cached stages.
+        changes: what differs from the nearest finished artifact of the same stage; empty where there is none or it is
+        cached. seconds: expected wall time; None where nothing comparable has run here. 0 for cached stages.
         peak_bytes: expected peak memory, likewise.
     """
 
@@ -46,7 +46,11 @@ def _planned(stage: Stage, cache: ArtifactCache) -> PlannedStage:
     changes, nearest = min(candidates, key=lambda pair: len(pair[0]))
     scale = work(stage.kind, stage.settings) / max(work(stage.kind, nearest["config"]), 1e-9)
     return PlannedStage(
-        stage=stage, state=state, changes=tuple(changes), seconds=nearest["seconds"] * scale, peak_bytes=nearest["peak_rss"]
+        stage=stage,
+        state=state,
+        changes=tuple(changes),
+        seconds=nearest["seconds"] * scale,
+        peak_bytes=nearest["peak_rss"],
     )
 
 
@@ -62,9 +66,10 @@ def work(kind: str, settings: Mapping[str, Any]) -> float:
     if kind == "sft":
         return settings["sft"]["steps"] * settings["sft"]["batch_size"]
     if kind == "prmu":
-        return settings["prmu"]["steps"] * settings["prmu"]["batch_size"]
+        return settings["prmu"]["steps"] * settings["prmu"]["blocks_per_step"]
     if kind == "rl":
-        return settings["rl_stage"]["steps"] * settings["rl"]["prompts_per_step"] * settings["rl"]["rollouts_per_prompt"]
+        rl = settings["rl"]
+        return settings["rl_stage"]["share"] * rl["steps"] * rl["prompts_per_window"] * rl["rollouts_per_prompt"]
     if kind == "evaluate":
         return settings["decoding"]["num_samples"]
     return 1.0

@@ -66,8 +66,7 @@ def test_intervals_of_ten_replicates_cover_the_truth(nested):
             shift = rng.normal(0, 0.1)
             if nested:
                 of_people = rng.normal(0, 0.3, size=60)
-            for i in range(60):
-                rows.append((r, f"u{i}", "a", (0.5 + shift + of_people[i] + rng.normal(0, 0.2),)))
+            rows += [(r, f"u{i}", "a", (0.5 + shift + of_people[i] + rng.normal(0, 0.2),)) for i in range(60)]
         low, high = s.interval(
             s.collect(rows, nested=nested), s.mean_over_tasks(0), level=0.95, num_resamples=400, seed=trial
         )
