@@ -1,0 +1,255 @@
+"""LaMP-form files: where a task's files are, and what is in them, everything that can be wrong with them included.
+
+A question is `{"id", "input", "profile": [...]}` with an optional `user_id`; golds are
+`{"task", "golds": [{"id", "output"}]}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tagpr.data.json_files import read_json_input
+from tagpr.errors import BadInputError
+from tagpr.tasks import ALL_TASKS, Task, task_named
+from tagpr.types import ProfileEntry
+
+OFFICIAL_SPLITS = ("train", "dev", "test")
+# Some copies of the data name the movie task after its place in the paper.
+_OTHER_NAMES = {"LaMP_2M": "LaMP_2"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitFiles:
+    """The two files of one official split."""
+
+    split: str
+    questions: Path
+    outputs: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LampQuestion:
+    """One question with its gold, before anybody is put into a split."""
+
+    record_id: str
+    user_id: str  # "" where the data names nobody
+    official_split: str
+    question: str
+    query: str
+    gold: str | None
+    profile: tuple[ProfileEntry, ...]
+
+
+# --- finding files ---------------------------------------------------------------------------------------------------
+
+
+def find_splits(folder: Path) -> list[SplitFiles]:
+    """Official splits in a folder: `{split}/{split}_questions.json` or `{split}_questions.json`, in official order."""
+    found = []
+    for split in OFFICIAL_SPLITS:
+        for place in (folder / split, folder):
+            questions = place / f"{split}_questions.json"
+            if questions.is_file():
+                found.append(SplitFiles(split=split, questions=questions, outputs=place / f"{split}_outputs.json"))
+                break
+    return found
+
+
+def find_task_folders(root: Path) -> list[Path]:
+    """Folders that hold one task each: the root itself, or its subfolders; `LaMP_2/new` beside `LaMP_2`.
+
+    Raises:
+        BadInputError: no folder, or no questions in it.
+    """
+    if not root.is_dir():
+        what = "is a file" if root.is_file() else "does not exist"
+        raise BadInputError(f"{root}: {what}, expected a folder with LaMP's files. Set data.root=/path/to/LaMP.")
+    if find_splits(root):
+        return [place for place in (root, root / "new") if find_splits(place)]
+    children = sorted(path for path in root.iterdir() if path.is_dir())
+    folders = [place for child in children for place in (child, child / "new") if find_splits(place)]
+    if not folders:
+        raise BadInputError(
+            f"{root}: no questions found. Expected {root / 'LaMP_3' / 'dev' / 'dev_questions.json'}, or "
+            "dev_questions.json and dev_outputs.json (train_..., test_...) in the folder itself. Set data.root to the "
+            "folder that holds them."
+        )
+    return folders
+
+
+# --- reading files ---------------------------------------------------------------------------------------------------
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+
+
+def _read_id(item: Mapping[str, Any], place: str) -> str:
+    value = item.get("id")
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise BadInputError(f"{place}: id is {value!r}, expected a text or a whole number. Give every item its own id.")
+    return str(value)
+
+
+def _check_text(text: str, place: str) -> str:
+    """The text itself, if it can be written anywhere. JSON lets half a character through."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadInputError(
+            f"{place}: {text[error.start : error.end]!r} at character {error.start} is half a character (a lone "
+            "surrogate). Remove it, or write the file again without cutting characters."
+        ) from None
+    return text
+
+
+def read_outputs(path: Path) -> tuple[str | None, dict[str, Any]]:
+    """The task's name (None where the file has none) and the output of each id, of golds or of predictions."""
+    value = read_json_input(path)
+    if not isinstance(value, dict) or not isinstance(value.get("golds"), list):
+        found = f"an object with {', '.join(value) or 'nothing'}" if isinstance(value, dict) else type(value).__name__
+        raise BadInputError(
+            f'{path}: found {found}, expected {{"task": "LaMP_3", "golds": [{{"id": "...", "output": "..."}}]}}.'
+        )
+    outputs: dict[str, Any] = {}
+    for position, item in enumerate(value["golds"]):
+        if not isinstance(item, dict):
+            raise BadInputError(
+                f'{path}, gold {position}: found {item!r:.60}, expected {{"id": "...", "output": "..."}}.'
+            )
+        record_id = _read_id(item, f"{path}, gold {position}")
+        if "output" not in item:
+            raise BadInputError(f"{path}, id {record_id}: no output, only {', '.join(item)}. Every gold needs one.")
+        if record_id in outputs:
+            raise BadInputError(
+                f"{path}, id {record_id}: stands there twice. Ids must be unique; remove one of the two."
+            )
+        outputs[record_id] = item["output"]
+    task = value.get("task")
+    return (None if task is None else str(task)), outputs
+
+
+def read_questions(path: Path) -> list[dict[str, Any]]:
+    """The questions of a file, each checked for id, input and profile."""
+    value = read_json_input(path)
+    if not isinstance(value, list):
+        raise BadInputError(f"{path}: found {type(value).__name__}, expected a list of questions.")
+    if not value:
+        raise BadInputError(f"{path}: the list of questions is empty.")
+    seen: set[str] = set()
+    for position, item in enumerate(value):
+        place = f"{path}, question {position}"
+        if not isinstance(item, dict):
+            raise BadInputError(f'{place}: found {item!r:.60}, expected {{"id", "input", "profile"}}.')
+        record_id = item["id"] = _read_id(item, place)
+        place = f"{path}, id {record_id}"
+        if record_id in seen:
+            raise BadInputError(f"{place}: stands there twice. Ids must be unique; remove one of the two questions.")
+        seen.add(record_id)
+        if not isinstance(item.get("input"), str) or not item["input"].strip():
+            raise BadInputError(f"{place}: input is {item.get('input')!r:.60}, expected the question's text.")
+        if not isinstance(item.get("profile"), list):
+            raise BadInputError(f"{place}: profile is {item.get('profile')!r:.60}, expected a list (it may be empty).")
+    return value
+
+
+def task_by_name(name: str | None, folder: Path) -> Task:
+    """The task that an outputs file names, or its folder where it names none."""
+    name = folder.name if name is None else name
+    try:
+        return task_named(_OTHER_NAMES.get(name, name))
+    except BadInputError as error:
+        raise BadInputError(f'{folder}: {error} The name stands in the outputs file\'s "task".') from None
+
+
+def infer_task(name: str | None, questions: Sequence[Mapping[str, Any]], folder: Path) -> Task:
+    """As `task_by_name`, and LaMP-2's two data sets, which bear one name, told apart by their profiles' fields."""
+    task = task_by_name(name, folder)
+    fields = next(
+        (set(q["profile"][0]) for q in questions if q["profile"] and isinstance(q["profile"][0], dict)), set()
+    )
+    if task.name == "LaMP_2" and "category" in fields and "tag" not in fields:
+        return ALL_TASKS["LaMP_2N"]
+    return task
+
+
+def _date_key(entry: ProfileEntry) -> tuple[int, ...] | None:
+    try:
+        return tuple(int(part) for part in entry.date.split("-"))
+    except ValueError:
+        return None
+
+
+def oldest_first(profile: Sequence[ProfileEntry]) -> tuple[ProfileEntry, ...]:
+    """The entries by date where all have one (`YYYY-MM-DD`, shorter, or a Unix time); in the file's order where not."""
+    keys = [_date_key(entry) for entry in profile]
+    if any(key is None for key in keys):
+        return tuple(profile)
+    order = sorted(range(len(profile)), key=lambda i: (keys[i], i))
+    return tuple(profile[i] for i in order)
+
+
+def _read_entry(task: Task, raw: Any, place: str) -> ProfileEntry:
+    if not isinstance(raw, dict):
+        raise BadInputError(f"{place}: found {raw!r:.60}, expected an object with the task's fields.")
+    try:
+        entry = task.entry(raw)
+    except ValueError as error:
+        raise BadInputError(f"{place}: {error} (read as {task.name}; is this the right task for the file?).") from None
+    for text in (entry.input, entry.response, entry.title):
+        _check_text(text, place)
+    return entry
+
+
+def read_split(files: SplitFiles, folder: Path) -> tuple[Task, list[LampQuestion]]:
+    """The questions of one official split with their golds.
+
+    Raises:
+        BadInputError: whatever is wrong, with file and id.
+    """
+    questions = read_questions(files.questions)
+    if not files.outputs.is_file():
+        raise BadInputError(
+            f"{files.questions}: its golds are missing, expected {files.outputs}. Put the file there, or take the "
+            "questions away."
+        )
+    name, golds = read_outputs(files.outputs)
+    task = infer_task(name, questions, folder)
+    ids = {question["id"] for question in questions}
+    without_gold = [question["id"] for question in questions if question["id"] not in golds]
+    if without_gold:
+        raise BadInputError(
+            f"{files.questions}: {len(without_gold)} of {len(questions)} questions have no gold in "
+            f"{files.outputs.name}: {_some(without_gold)}. The two files must hold the same ids."
+        )
+    without_question = [record_id for record_id in golds if record_id not in ids]
+    if without_question:
+        raise BadInputError(
+            f"{files.outputs}: {len(without_question)} of {len(golds)} golds have no question in "
+            f"{files.questions.name}: {_some(without_question)}. The two files must hold the same ids."
+        )
+    read = []
+    for raw in questions:
+        record_id = raw["id"]
+        place = f"{files.questions}, id {record_id}"
+        try:
+            gold = task.read_gold(golds[record_id])
+        except ValueError as error:
+            raise BadInputError(f"{files.outputs}, id {record_id}: {error} (read as {task.name}).") from None
+        profile = [_read_entry(task, item, f"{place}, profile entry {i}") for i, item in enumerate(raw["profile"])]
+        question = _check_text(raw["input"], place)
+        read.append(
+            LampQuestion(
+                record_id=record_id,
+                user_id="" if raw.get("user_id") is None else str(raw["user_id"]),
+                official_split=files.split,
+                question=question,
+                query=task.read_question(question).query,
+                gold=_check_text(gold, f"{files.outputs}, id {record_id}"),
+                profile=oldest_first(profile),
+            )
+        )
+    return task, read

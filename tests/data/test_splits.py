@@ -1,0 +1,69 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tagpr.data.splits import apportion, assign_purposes, divide, leak_groups
+
+PEOPLE = {"train": 60, "dev": 20, "test": 20}
+QUESTIONS = {"sft": 50, "pairs": 20, "rl": 30}
+
+
+def test_apportion_by_largest_remainder():
+    # 6 of 60/20/20: 3.6, 1.2, 1.2 -> 3, 1, 1 and one more to the largest remainder
+    assert apportion(6, PEOPLE) == {"train": 4, "dev": 1, "test": 1}
+    # 4 of 50/20/30: 2, .8, 1.2
+    assert apportion(4, QUESTIONS) == {"sft": 2, "pairs": 1, "rl": 1}
+
+
+@pytest.mark.parametrize("shares", [{}, {"a": 0}, {"a": -1, "b": 3}])
+def test_senseless_shares_are_errors(shares):
+    with pytest.raises(ValueError, match="expected numbers >= 0"):
+        apportion(3, shares)
+
+
+@given(st.sets(st.text(min_size=1), min_size=3, max_size=40), st.integers(0, 5))
+def test_everybody_is_in_one_split_and_no_split_is_empty(people, seed):
+    parts = divide(sorted(people), PEOPLE, seed=seed, stream="people")
+    assert set(parts) == people
+    assert set(parts.values()) == set(PEOPLE)
+    assert parts == divide(sorted(people, reverse=True), PEOPLE, seed=seed, stream="people")
+
+
+def test_another_seed_or_stream_divides_otherwise():
+    people = [str(i) for i in range(30)]
+    parts = divide(people, PEOPLE, seed=0, stream="people")
+    assert parts != divide(people, PEOPLE, seed=1, stream="people")
+    assert parts != divide(people, PEOPLE, seed=0, stream="purposes")
+
+
+def test_people_with_several_questions_divide_them_and_others_are_divided_whole():
+    questions = {"many": [f"m{i}" for i in range(10)], **{f"p{i}": [f"p{i}a", f"p{i}b"] for i in range(10)}}
+    purposes = assign_purposes(questions, QUESTIONS, seed=0)
+    many = [purposes["many", question] for question in questions["many"]]
+    assert [many.count(name) for name in QUESTIONS] == [5, 2, 3]
+    whole = [purposes[f"p{i}", f"p{i}a"] for i in range(10)]
+    assert [whole.count(name) for name in QUESTIONS] == [5, 2, 3]
+    assert all(purposes[f"p{i}", f"p{i}a"] == purposes[f"p{i}", f"p{i}b"] for i in range(10))
+
+
+def test_three_questions_serve_each_purpose_once():
+    purposes = assign_purposes({"u": ["a", "b", "c"]}, QUESTIONS, seed=0)
+    assert sorted(purposes.values()) == sorted(QUESTIONS)
+
+
+def test_siblings_are_told_by_what_their_profiles_share():
+    # 0 and 2 share 3 of 4; 1 shares one popular item with everybody; 4 holds half of 3's two; 5 and 6 are empty.
+    items = [{1, 2, 3, 9}, {9, 20, 21, 22}, {1, 2, 3, 4, 5}, {30, 31}, {31, 40, 41, 42, 9}, set(), set()]
+    assert leak_groups(items) == [0, 1, 0, 3, 3, 5, 6]
+
+
+@given(st.lists(st.sets(st.integers(0, 12), max_size=6), max_size=8))
+def test_groups_are_those_of_comparing_everybody_with_everybody(items):
+    groups = list(range(len(items)))
+    for _ in items:
+        for i, a in enumerate(items):
+            for j, b in enumerate(items):
+                smaller = min(len(a), len(b))
+                if i != j and smaller and 2 * len(a & b) >= smaller:
+                    groups[i] = groups[j] = min(groups[i], groups[j])
+    assert leak_groups(items) == groups
