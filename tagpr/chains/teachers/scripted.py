@@ -15,6 +15,7 @@ from typing import final
 
 from tagpr.chains.overlap import content_words, words
 from tagpr.chains.teachers.base import RawChain, Teacher
+from tagpr.errors import UserError
 from tagpr.markup import ARROW, entry_marker, escape
 from tagpr.tasks import task_named
 from tagpr.tasks.base import Task
@@ -41,7 +42,7 @@ class ScriptedTeacher(Teacher):
 
     def __init__(self, *, habit: float, error_rate: float, examples: int, typical_rating: str) -> None:
         if not (0 <= habit <= 1 and 0 <= error_rate <= 1 and examples >= 1):
-            raise ValueError(
+            raise UserError(
                 f"teacher.habit={habit}, teacher.error_rate={error_rate}, teacher.examples={examples}: the first two "
                 "are shares in [0, 1], the last is at least 1."
             )
