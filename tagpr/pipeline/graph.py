@@ -147,6 +147,8 @@ def build_graph(cfg: DictConfig, hashes: FileHashes, variant: Callable[[str], Di
 
 
 def _records(cfg: DictConfig, hashes: FileHashes) -> Stage:
+    # The seed is the stage's, not the source's: real people keep theirs whatever the run's seed.
+    data = OmegaConf.masked_copy(cfg.data, [key for key in cfg.data if key != "seed"])
     root = cfg.data.get("root")
     files = {}
     if root is not None:
@@ -156,8 +158,10 @@ def _records(cfg: DictConfig, hashes: FileHashes) -> Stage:
                 "data.root=/data/LaMP with LaMP_3/dev/dev_questions.json in it."
             )
         files = hashes.folder(Path(root), ["*_questions.json", "*_outputs.json"])
+    # The source is given its seed when it is asked for records.
+    source = OmegaConf.masked_copy(cfg.data, [key for key in cfg.data if key != "seed"])
     return Stage(
-        kind="records", name="records", label="records", groups={"data": cfg.data, "retrieval": cfg.retrieval},
+        kind="records", name="records", label="records", groups={"data": source, "retrieval": cfg.retrieval},
         inputs={}, seed=stream_seed(cfg.data.seed, "records"), files=files,
     )  # fmt: skip
 
