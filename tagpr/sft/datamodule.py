@@ -43,6 +43,8 @@ def encode_chains(
     Raises:
         ValueError: a chain of an unknown record, or one that is longer than the model's context.
     """
+    eos = tokenizer.eos_token_id
+    assert isinstance(eos, int)
     prompts: dict[str, tuple[int, ...]] = {}
     examples = []
     for chain in chains:
@@ -53,11 +55,11 @@ def encode_chains(
             )
         if chain.record_id not in prompts:
             prompts[chain.record_id] = tuple(builder.token_ids(builder.build(records[chain.record_id])))
-        completion = tokenizer(chain.completion, add_special_tokens=False)["input_ids"]
+        completion = tokenizer.encode(chain.completion, add_special_tokens=False)
         example = SftExample(
             record_id=chain.record_id,
             prompt_ids=prompts[chain.record_id],
-            completion_ids=(*completion, tokenizer.eos_token_id),
+            completion_ids=(*completion, eos),
         )
         length = len(example.prompt_ids) + len(example.completion_ids)
         if length > max_positions:

@@ -28,7 +28,7 @@ def adamw(
         {"params": [parameter for parameter in trainable if parameter.ndim >= 2], "weight_decay": weight_decay},
         {"params": [parameter for parameter in trainable if parameter.ndim < 2], "weight_decay": 0.0},
     ]
-    return AdamW([group for group in groups if group["params"]], lr=learning_rate, betas=tuple(betas), eps=eps)
+    return AdamW([group for group in groups if group["params"]], lr=learning_rate, betas=(betas[0], betas[1]), eps=eps)
 
 
 def _warmup(step: int, warmup_steps: int) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 
 from tagpr.context import StageContext, StopRequested
@@ -89,7 +90,14 @@ def train(
         seed=3,
         collate=lambda indices, generator: FEATURES[indices] + torch.tensor(generator.normal(), dtype=torch.float32),
     )
-    context = StageContext(stage="toy", seed=5, checkpoints=folder / "checkpoints", stop=stop or threading.Event())
+    loggers = [arguments.pop("logger")] if "logger" in arguments else []
+    context = StageContext(
+        stage="toy",
+        seed=5,
+        checkpoints=folder / "checkpoints",
+        stop=stop or threading.Event(),
+        make_loggers=lambda output: loggers,
+    )
     output = folder / "output"
     output.mkdir(exist_ok=True, parents=True)
     result = fit(
@@ -242,6 +250,35 @@ def test_best_weights_are_loaded_also_after_a_kill(tmp_path: Path, higher_is_bet
     resumed, again = train(tmp_path / "killed", validate_every=1, best=best, trainer=settings(checkpoint_every=4))
     assert again.best_step == expected
     assert same_weights(whole, resumed)
+
+
+class Remembers(Logger):
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[tuple[int | None, dict[str, float]]] = []
+
+    @property
+    def name(self) -> str:
+        return "remembers"
+
+    @property
+    def version(self) -> int:
+        return 0
+
+    def log_hyperparams(self, params: Any) -> None:
+        raise AssertionError("hyperparameters are the manifest's matter")
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.rows.append((step, metrics))
+
+
+def test_loggers_get_every_step_once(tmp_path: Path) -> None:
+    logger = Remembers()
+    with pytest.raises(Killed):
+        train(tmp_path, die_at=5, logger=logger)
+    train(tmp_path, logger=logger, validate_every=7)
+    assert [step for step, _ in logger.rows] == list(range(1, STEPS + 1))
+    assert [step for step, metrics in logger.rows if "toy/dev" in metrics] == [7, 14]
 
 
 def test_two_updates_in_one_step_are_refused(tmp_path: Path) -> None:
