@@ -158,10 +158,8 @@ def _records(cfg: DictConfig, hashes: FileHashes) -> Stage:
                 "data.root=/data/LaMP with LaMP_3/dev/dev_questions.json in it."
             )
         files = hashes.folder(Path(root), ["*_questions.json", "*_outputs.json"])
-    # The source is given its seed when it is asked for records.
-    source = OmegaConf.masked_copy(cfg.data, [key for key in cfg.data if key != "seed"])
     return Stage(
-        kind="records", name="records", label="records", groups={"data": source, "retrieval": cfg.retrieval},
+        kind="records", name="records", label="records", groups={"data": data, "retrieval": cfg.retrieval},
         inputs={}, seed=stream_seed(cfg.data.seed, "records"), files=files,
     )  # fmt: skip
 
