@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tagpr.chains.overlap import content_words
+from tagpr.errors import UserError
 from tagpr.markup import THINK_CLOSE, THINK_OPEN
 
 ALL_KINDS = frozenset({"label", "rating", "text"})
@@ -123,13 +124,13 @@ class TagVocabulary:
     Args:
         names: names out of TAGS, in the order they are listed in tables; empty for chains without tags.
     Raises:
-        ValueError: an unknown or repeated name.
+        UserError: an unknown or repeated name.
     """
 
     def __init__(self, *, names: Sequence[str]) -> None:
         unknown = [name for name in names if name not in TAGS]
         if unknown or len(set(names)) < len(names):
-            raise ValueError(f"tags.names is {list(names)}, expected different names out of {', '.join(TAGS)}.")
+            raise UserError(f"tags.names is {list(names)}, expected different names out of {', '.join(TAGS)}.")
         self.names = tuple(names)
         self.rules = tuple(rule for name in self.names for rule in self._rules_of(name))
 

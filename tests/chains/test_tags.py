@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tagpr.chains.tags import TAGS, OrderRule, TagVocabulary, cited_entries, parse, render_chain
+from tagpr.errors import UserError
 
 NINE = TagVocabulary(names=tuple(TAGS))
 NONE = TagVocabulary(names=())
@@ -135,7 +136,7 @@ def test_required_tags_follow_the_kind_of_task() -> None:
 
 @pytest.mark.parametrize("names", [["examine_example"], ["verify_fit", "verify_fit"]])
 def test_unknown_or_repeated_tags_are_refused(names: list[str]) -> None:
-    with pytest.raises(ValueError, match="examine_examples"):
+    with pytest.raises(UserError, match="examine_examples"):
         TagVocabulary(names=names)
 
 
