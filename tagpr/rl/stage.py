@@ -93,6 +93,7 @@ def run(
     policy = backbone.load(inputs["policy"] / "policy")
     builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
     prompts, dev_prompts = _read_prompts(inputs["records"], rl, builder)
+    _check_room(prompts + dev_prompts, rl, num_positions=policy.config.max_position_embeddings)
     composite = stage_reward(reward, shares=rl_stage.weights, schedule=rl_stage.schedule, inputs=inputs)
     loader = ResumableLoader(
         num_items=len(prompts),
@@ -149,7 +150,7 @@ def run(
 
 
 def may_use_gold(record: Record, fraction: float) -> bool:
-    """Whether the task reward may see a record's gold: the same records in every arm and stage, nested over fractions."""
+    """Whether the task reward may see a record's gold: alike in every arm and stage, nested over fractions."""
     digest = hashlib.sha256(f"gold/{record.task}/{record.record_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < fraction * 2**64
 
@@ -179,6 +180,15 @@ def _prompt(record: Record, builder: PromptBuilder, *, gold: str | None) -> RlPr
     return RlPrompt(prompt=prompt, token_ids=builder.token_ids(prompt), task=task_named(record.task), gold=gold)
 
 
+def _check_room(prompts: Sequence[RlPrompt], rl: RlSettings, *, num_positions: int) -> None:
+    longest = max(len(prompt.token_ids) for prompt in prompts)
+    if longest + rl.max_new_tokens > num_positions:
+        raise BadInputError(
+            f"the longest prompt has {longest} tokens and rl.max_new_tokens={rl.max_new_tokens}, but the policy has "
+            f"{num_positions} positions: lower prompt.history_tokens or rl.max_new_tokens."
+        )
+
+
 def _window(rl: RlSettings, tokenizer: PreTrainedTokenizerBase) -> RolloutWindow:
     return RolloutWindow(
         num_updates=rl.updates_per_window,
@@ -191,7 +201,7 @@ def _window(rl: RlSettings, tokenizer: PreTrainedTokenizerBase) -> RolloutWindow
 def keep_rollouts(
     folder: Path, stage: str, step: int, rollouts: RolloutBatch, rewards: Rewards, advantages: Tensor
 ) -> None:
-    """Write one window to `folder/step_<step>.parquet`; a resumed run that samples it again writes the same file."""
+    """Write a window to `folder/step_<step>.parquet`; a resumed run that samples it again writes the same file."""
     rows = []
     for b, (prompt, completions, parsed) in enumerate(
         zip(rollouts.prompts, rollouts.completions, rollouts.parsed, strict=True)

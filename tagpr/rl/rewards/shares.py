@@ -7,6 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+_TOLERANCE = 1e-9  # on a share
+_MAX_SWEEPS = 10_000
+
 
 def variance_shares(contributions: Mapping[str, Tensor]) -> dict[str, float]:
     """Share of the within-group variance of the total reward that each term accounts for; they sum to 1, all 0
@@ -26,7 +29,7 @@ def variance_shares(contributions: Mapping[str, Tensor]) -> dict[str, float]:
     return dict(zip(contributions, shares.tolist(), strict=True))
 
 
-def weights_for_shares(terms: Tensor, target: Tensor, *, tolerance: float, max_sweeps: int) -> Tensor:
+def weights_for_shares(terms: Tensor, target: Tensor) -> Tensor:
     """Weights under which each term accounts for its target share of the within-group variance of the weighted sum.
 
     Solves w_k (S w)_k = target_k for the pooled within-group covariance S: the positive solution exists and is the
@@ -36,7 +39,6 @@ def weights_for_shares(terms: Tensor, target: Tensor, *, tolerance: float, max_s
     Args:
         terms: (N, B, G) raw values of N terms, already gated as they will be in training.
         target: (N,) wanted shares, positive, summing to 1.
-        tolerance: largest change of a share between sweeps that counts as settled.
     Returns:
         (N,) weights, scaled so that the first is 1.
     Raises:
@@ -58,16 +60,16 @@ def weights_for_shares(terms: Tensor, target: Tensor, *, tolerance: float, max_s
             f"reward term number {index} never varies within a group, so no weight gives it a share; sample more "
             "rollouts, or leave it out."
         )
-    goal = target.double()
+    goal = target.double() / target.double().sum()
     weights = (goal / variance).sqrt()
-    for _ in range(max_sweeps):
+    for _ in range(_MAX_SWEEPS):
         for k in range(len(weights)):
             others = covariance[k] @ weights - variance[k] * weights[k]
             weights[k] = (-others + (others**2 + 4 * variance[k] * goal[k]).sqrt()) / (2 * variance[k])
         shares = weights * (covariance @ weights)
-        if bool(((shares / shares.sum() - goal).abs() <= tolerance).all()):
+        if bool(((shares / shares.sum() - goal).abs() <= _TOLERANCE).all()):
             return (weights / weights[0]).to(terms.dtype)
-    raise ValueError(f"weights did not settle in {max_sweeps} sweeps; two reward terms may be copies of one another.")
+    raise ValueError(f"weights did not settle in {_MAX_SWEEPS} sweeps; two reward terms may be copies of one another.")
 
 
 def _within_group_covariance(values: Tensor) -> Tensor:

@@ -1,0 +1,264 @@
+"""The whole stage on a policy of a few words: it learns, it resumes exactly, it keeps every rollout once."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from tagpr.context import StageContext, StopRequested
+from tagpr.data.prompts import CompactStyle
+from tagpr.errors import BadInputError
+from tagpr.lm.backbone import Backbone, save_policy
+from tagpr.lm.generation.torch_engine import TorchEngine
+from tagpr.rl.advantages import group
+from tagpr.rl.guards import NothingToLearn, WindowGuard
+from tagpr.rl.losses import grpo
+from tagpr.rl.rewards.combine import additive
+from tagpr.rl.rewards.composite import RewardSettings, TermSettings
+from tagpr.rl.rewards.schedules import constant
+from tagpr.rl.rewards.task import task_score
+from tagpr.rl.rollouts import RolloutBatch
+from tagpr.rl.stage import RlSettings, RlStageSettings, may_use_gold, run
+from tagpr.schema import TrainerSettings
+from tagpr.storage import read_rollouts, write_records
+from tagpr.training.optimizer import OptimizerSettings, adamw
+from tagpr.training.optimizer import constant as constant_rate
+
+NUM_STEPS = 6
+
+
+def fours(rollouts: RolloutBatch) -> torch.Tensor:
+    """(B, G) a reward that varies in every group: how often the completion says 4."""
+    return torch.tensor([[completion.text.count("4") / 2 for completion in group] for group in rollouts.completions])
+
+
+class Interrupt(Event):
+    """Asks to stop after a number of steps, as a signal would."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__()
+        self.left = after
+
+    def is_set(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, backbone: Backbone, record_of) -> dict[str, Path]:
+    records = [record_of(n) for n in range(5)]
+    records += [record_of(5, purpose="sft"), record_of(0, split="dev", purpose="dev")]
+    write_records(tmp_path / "records", records)
+    save_policy(backbone.policy(), backbone.tokenizer(), tmp_path / "sft" / "policy")
+    return {"records": tmp_path / "records", "policy": tmp_path / "sft"}
+
+
+def rl_settings(**changes: Any) -> RlSettings:
+    settings = RlSettings(
+        steps=NUM_STEPS,
+        prompts_per_window=2,
+        rollouts_per_prompt=8,
+        updates_per_window=2,
+        temperature=1.0,
+        max_new_tokens=2,
+        micro_batch_tokens=48,
+        method="two_part",
+        chunk_size=64,
+        gold_fraction=1.0,
+        min_std=1e-6,
+        dev_records=4,
+        dev_every=3,
+        guard=WindowGuard(patience=20, max_truncated=1.0),
+        optimizer=OptimizerSettings(
+            create=partial(adamw, learning_rate=0.005, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0),
+            schedule=partial(constant_rate, warmup_steps=0),
+            clip_norm=1.0,
+        ),
+    )
+    return replace(settings, **changes)
+
+
+def run_stage(
+    folder: Path,
+    inputs: dict[str, Path],
+    backbone: Backbone,
+    tags,
+    *,
+    stop: Event | None = None,
+    share=1.0,
+    with_fours=True,
+    **changes: Any,
+) -> dict[str, int | float]:
+    """One stage in `folder`; `output` begins empty each time, `checkpoints` stays, as in the pipeline."""
+    output = folder / "output"
+    if output.exists():
+        for path in sorted(output.rglob("*"), reverse=True):
+            path.unlink() if path.is_file() else path.rmdir()
+    output.mkdir(parents=True, exist_ok=True)
+    return run(
+        rl_stage=RlStageSettings(share=share, weights={"task": 1.0, "fours": 0.5}, schedule=constant),
+        rl=rl_settings(**changes),
+        reward=RewardSettings(
+            terms={
+                "task": TermSettings(weight=1.0, score=task_score),
+                "fours": TermSettings(weight=0.4, score=fours if with_fours else None),
+            },
+            combine=partial(additive, gate_weight=0.0),
+        ),
+        advantage=group,
+        policy_loss=partial(grpo, clip_low=0.2, clip_high=0.2),
+        backbone=backbone,
+        engine=partial(TorchEngine, max_tokens=1024),
+        prompt=CompactStyle(thinking=False, query_tokens=20, history_tokens=20, entry_tokens=10, order="ranked"),
+        tags=tags,
+        trainer=TrainerSettings(
+            accelerator="cpu",
+            devices=1,
+            strategy="auto",
+            precision="32-true",
+            threads=1,
+            checkpoint_every=4,
+            keep_last=2,
+        ),
+        inputs=inputs,
+        output=output,
+        context=StageContext(
+            stage="rl_guided", seed=3, checkpoints=folder / "checkpoints", stop=stop if stop is not None else Event()
+        ),
+    )
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return AutoModelForCausalLM.from_pretrained(folder / "output" / "policy").state_dict()
+
+
+def metrics_of(folder: Path) -> list[dict[str, str]]:
+    with open(folder / "output" / "metrics.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def uninterrupted(tmp_path: Path, inputs, backbone, no_tags) -> Path:
+    run_stage(tmp_path / "whole", inputs, backbone, no_tags)
+    return tmp_path / "whole"
+
+
+def test_counts_metrics_and_rollouts(tmp_path: Path, inputs, backbone, no_tags) -> None:
+    counts = run_stage(tmp_path / "a", inputs, backbone, no_tags)
+    # Windows at steps 0, 2 and 4 ask 2 of the 5 questions each; the third tops up the epoch's end.
+    assert counts == {
+        "steps": 6,
+        "windows": 3,
+        "rollouts": 48,
+        "prmu_calls": 0,
+        "questions": 5,
+        "gold_labels": 5,
+        "weight_task": 1.0,
+        "weight_fours": 0.2,
+    }
+    rollouts = read_rollouts(tmp_path / "a" / "output" / "rollouts")
+    assert len(rollouts) == 48
+    assert {rollout.step for rollout in rollouts} == {0, 2, 4}
+    assert {rollout.stage for rollout in rollouts} == {"rl_guided"}
+    assert all(rollout.record_id.startswith("train") for rollout in rollouts)
+    for rollout in rollouts:
+        terms = rollout.reward_terms
+        assert rollout.reward == pytest.approx(terms["task"] + 0.2 * terms["fours"])
+        assert terms["g_answer"] == float(rollout.answer == "4" and not rollout.truncated)
+    rows = metrics_of(tmp_path / "a")
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    sampled = [bool(row["rl/reward/task"]) for row in rows]
+    assert sampled == [True, False, True, False, True, False]
+    assert [bool(row["rl/dev/score"]) for row in rows] == [False, False, True, False, False, True]
+    # On policy at the first step of each window, off it at the second.
+    assert [abs(float(row["rl/policy/ratio"]) - 1) < 1e-5 for row in rows[::2]] == [True] * 3
+    assert any(float(row["rl/policy/kl"]) > 1e-6 for row in rows[1::2])
+    assert all(float(row["rl/policy/entropy"]) > 0 for row in rows)
+
+
+@pytest.mark.parametrize("steps_before", [1, 2, 3, 5])
+def test_a_stopped_run_goes_on_exactly(tmp_path: Path, inputs, backbone, no_tags, uninterrupted, steps_before) -> None:
+    folder = tmp_path / "stopped"
+    with pytest.raises(StopRequested):
+        run_stage(folder, inputs, backbone, no_tags, stop=Interrupt(steps_before))
+    run_stage(folder, inputs, backbone, no_tags)
+    expected = weights_of(uninterrupted)
+    for name, value in weights_of(folder).items():
+        assert torch.equal(value, expected[name]), name
+    assert read_rollouts(folder / "output" / "rollouts") == read_rollouts(uninterrupted / "output" / "rollouts")
+    ours, theirs = metrics_of(folder), metrics_of(uninterrupted)
+    for row in (*ours, *theirs):
+        for name in [name for name in row if "/speed/" in name]:
+            del row[name]
+    assert ours == theirs
+
+
+def test_micro_batches_do_not_change_the_update(tmp_path: Path, inputs, backbone, no_tags, uninterrupted) -> None:
+    """One window of 2 groups at once, and one group at a time (the other test's budget)."""
+    run_stage(tmp_path / "one", inputs, backbone, no_tags, micro_batch_tokens=10_000)
+    expected = weights_of(uninterrupted)
+    for name, value in weights_of(tmp_path / "one").items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-5)
+
+
+def test_the_policy_learns_what_the_task_pays(tmp_path: Path, inputs, backbone, no_tags) -> None:
+    run_stage(
+        tmp_path / "learn",
+        inputs,
+        backbone,
+        no_tags,
+        steps=30,
+        updates_per_window=1,
+        prompts_per_window=4,
+        dev_records=0,
+    )
+    rewards = [float(row["rl/reward/total"]) for row in metrics_of(tmp_path / "learn")]
+    assert sum(rewards[:3]) / 3 < 0.4  # an answer that cannot be read still scores .25 here
+    assert sum(rewards[-3:]) / 3 > 0.8  # always 4 and nothing else: 1.1
+
+
+def test_a_share_of_the_steps(tmp_path: Path, inputs, backbone, no_tags) -> None:
+    counts = run_stage(tmp_path / "half", inputs, backbone, no_tags, share=0.5, dev_records=0)
+    assert (counts["steps"], counts["windows"]) == (3, 2)
+    assert "rl/dev/score" not in metrics_of(tmp_path / "half")[-1]
+
+
+def test_rewards_that_never_vary_stop_the_run(tmp_path: Path, inputs, backbone, no_tags) -> None:
+    with pytest.raises(NothingToLearn, match="2 windows in a row"):
+        run_stage(
+            tmp_path / "tied",
+            inputs,
+            backbone,
+            no_tags,
+            gold_fraction=0.0,
+            with_fours=False,
+            guard=WindowGuard(patience=2, max_truncated=1.0),
+        )
+
+
+def test_no_question_to_ask(tmp_path: Path, inputs, backbone, no_tags, record_of) -> None:
+    write_records(tmp_path / "none", [record_of(0, purpose="sft")])
+    with pytest.raises(BadInputError, match="purpose=rl"):
+        run_stage(tmp_path / "x", {**inputs, "records": tmp_path / "none"}, backbone, no_tags)
+
+
+def test_a_prompt_that_leaves_no_room_is_refused(tmp_path: Path, inputs, backbone, no_tags) -> None:
+    with pytest.raises(BadInputError, match="64 positions"):
+        run_stage(tmp_path / "x", inputs, backbone, no_tags, max_new_tokens=60)
+
+
+def test_gold_fractions_are_nested(record_of) -> None:
+    records = [record_of(n) for n in range(2000)]
+    chosen = {f: {r.record_id for r in records if may_use_gold(r, f)} for f in (0.0, 0.1, 0.3, 1.0)}
+    assert (len(chosen[0.0]), len(chosen[1.0])) == (0, 2000)
+    assert chosen[0.1] < chosen[0.3]
+    assert abs(len(chosen[0.1]) - 200) < 40
+    assert abs(len(chosen[0.3]) - 600) < 60
