@@ -13,7 +13,7 @@ from tagpr.context import StageContext, StopRequested
 from tagpr.data.prompts import PromptBuilder, PromptStyle
 from tagpr.evaluation.predict import predict
 from tagpr.evaluation.references import population_modes, references
-from tagpr.lm.backbone import Backbone
+from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.generation.base import Sampling
 from tagpr.schema import Decoding, EvaluatedPeople
 from tagpr.tasks import task_named
@@ -43,7 +43,7 @@ def run(
     """
     if "policy" in inputs:
         policy = inputs["policy"] / "policy"
-        model, tokenizer = backbone.load(policy), backbone.load_tokenizer(policy)
+        model, tokenizer = backbone.load(policy), load_tokenizer(policy)
     else:
         model, tokenizer = backbone.policy(), backbone.tokenizer()
     records = storage.read_records(inputs["records"], evaluation.splits)
