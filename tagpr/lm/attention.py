@@ -1,18 +1,19 @@
 """Shared-prefix attention: each prompt is encoded once, and its G completions attend to it and to themselves.
 
-Registered with transformers as `two_part`: SDPA as it is, until a forward pass gets a `packed` attention. Then the tokens come as
-one row without padding: all prompts, then all completions; and attention has two parts, joined by their log-sum-exps: a
-group's completions against their prompt's keys and values (one product), and each completion against itself.
+Registered with transformers as `two_part`: SDPA as it is, until a forward pass gets a `packed` attention. Then the
+tokens come as one row without padding: all prompts, then all completions; and attention has two parts, joined by
+their log-sum-exps: a group's completions against their prompt's keys and values (one product), and each completion
+against itself.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -21,7 +22,7 @@ TWO_PART = "two_part"
 
 
 class PackedAttention(Protocol):
-    """Attention over the tokens of one packed row; given to a forward pass as `packed=...`, it does every layer's attention."""
+    """Attention over the tokens of one packed row; passed to the model as `packed=...`, asked in every layer."""
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """(N, H, d) queries and (N, K, d) keys and values, after rotation -> (N, H, d)."""
@@ -32,7 +33,8 @@ class PackedAttention(Protocol):
 class Padding:
     """Where the rows of a padded grid stand in a packed sequence, and back.
 
-    A padded slot repeats the first token: finite, and never read, as keys on the right of a causal row or masked elsewhere.
+    A padded slot repeats the first token: finite, and never read, as keys on the right of a causal row or masked
+    elsewhere.
     """
 
     shape: tuple[int, int]  # rows, longest row
@@ -91,7 +93,7 @@ class SharedPrefix:
 
 
 def two_part_attention(
-    module: torch.nn.Module,
+    module: Any,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -100,7 +102,7 @@ def two_part_attention(
     scaling: float,
     dropout: float = 0.0,
     packed: PackedAttention | None = None,
-    **kwargs: object,
+    **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """The attention function that transformers calls in every layer; see AttentionInterface."""
     if packed is None:
@@ -124,8 +126,8 @@ def packed_hidden(model: PreTrainedModel, token_ids: Tensor, positions: Tensor, 
     """
     if model.config._attn_implementation != TWO_PART:
         raise ValueError(
-            f"the model's attention is {model.config._attn_implementation!r}, expected {TWO_PART!r} for packed rows: load it with "
-            "backbone.attention=two_part, or take the dense or padded method, or the hf engine."
+            f"the model's attention is {model.config._attn_implementation!r}, expected {TWO_PART!r} for packed rows: "
+            "load it with backbone.attention=two_part, or take the dense or padded method, or the hf engine."
         )
     return model.get_decoder()(
         input_ids=token_ids[None],
@@ -140,103 +142,91 @@ def packed_hidden(model: PreTrainedModel, token_ids: Tensor, positions: Tensor, 
 class _TwoPart(torch.autograd.Function):
     """Packed attention, (N, H, d) and (N, K, d) -> (N, H, d), H a multiple of K.
 
-    The backward pass of each part takes the output and the log-sum-exp of the *joined* attention: p = exp(score - lse) and
-    d score = p (d p - sum(d out * out)) hold part by part then, so nothing but q, k, v, output and lse is kept.
+    The backward pass of each part takes the output and the log-sum-exp of the *joined* attention: p = exp(score -
+    lse) and d score = p (d p - sum(d out * out)) hold part by part then, so nothing but q, k, v, output and lse is
+    kept.
     """
 
     @staticmethod
-    def forward(
-        ctx: FunctionCtx, query: Tensor, key: Tensor, value: Tensor, layout: SharedPrefix, scale: float
-    ) -> Tensor:
-        q, k, v = _Parts.of(query, layout), _Parts.of(key, layout), _Parts.of(value, layout)
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, layout: SharedPrefix, scale: float) -> Tensor:
+        split, prompts, completions = layout.num_prompt_tokens, layout.prompts, layout.completions
         repeats = query.shape[1] // key.shape[1]
-        prompt_k, prompt_v = _repeat(k.prompts, repeats), _repeat(v.prompts, repeats)
-        prompt_out, prompt_lse = _attend(q.prompts, prompt_k, prompt_v, None, True, scale)
-        lse = None
-        out = layout.prompts.pack(prompt_out.transpose(1, 2))
-        if layout.completions is not None:
-            to_prompt, to_prompt_lse = _attend(q.by_group, prompt_k, prompt_v, layout.prompt_bias, False, scale)
-            to_self, to_self_lse = _attend(
-                q.by_completion, _repeat(k.by_completion, repeats), _repeat(v.by_completion, repeats), None, True, scale
-            )
-            # From here (rows B * G, T, H, ...), the layout of the packed output.
-            rows = layout.completions.shape
-            to_prompt = to_prompt.transpose(1, 2).reshape(*rows, *query.shape[1:])
-            to_prompt_lse = to_prompt_lse.transpose(1, 2).reshape(*rows, query.shape[1])
-            to_self, to_self_lse = to_self.transpose(1, 2), to_self_lse.transpose(1, 2)
-            lse = torch.logaddexp(to_prompt_lse, to_self_lse)
-            joined = to_prompt * (to_prompt_lse - lse).exp().to(to_prompt.dtype).unsqueeze(-1)
-            joined += to_self * (to_self_lse - lse).exp().to(to_self.dtype).unsqueeze(-1)
-            out = torch.cat([out, layout.completions.pack(joined)])
+        prompt_k, prompt_v = _grid(key[:split], prompts, repeats), _grid(value[:split], prompts, repeats)
+        prompt_out, prompt_lse = _attend(_grid(query[:split], prompts), prompt_k, prompt_v, None, True, scale)
+        out, lse = prompts.pack(prompt_out.transpose(1, 2)), None
+        if completions is not None:
+            q = _grid(query[split:], completions)
+            k, v = _grid(key[split:], completions, repeats), _grid(value[split:], completions, repeats)
+            bias, groups = layout.prompt_bias, prompts.shape[0]
+            shared, shared_lse = _attend(_by_group(q, groups), prompt_k, prompt_v, bias, False, scale)
+            own, own_lse = _attend(q, k, v, None, True, scale)
+            # From here (B * G, T, H, ...), the order of the packed output.
+            rows = (*completions.shape, query.shape[1])
+            shared, shared_lse = shared.transpose(1, 2).reshape(*rows, -1), shared_lse.transpose(1, 2).reshape(rows)
+            own, own_lse = own.transpose(1, 2), own_lse.transpose(1, 2)
+            lse = torch.logaddexp(shared_lse, own_lse)
+            joined = shared * (shared_lse - lse).exp().to(shared.dtype).unsqueeze(-1)
+            joined += own * (own_lse - lse).exp().to(own.dtype).unsqueeze(-1)
+            out = torch.cat([out, completions.pack(joined)])
         ctx.save_for_backward(query, key, value, out, prompt_lse, lse)
         ctx.layout, ctx.scale = layout, scale
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, out, prompt_lse, lse = ctx.saved_tensors
         layout, scale = ctx.layout, ctx.scale
-        q, k, v = _Parts.of(query, layout), _Parts.of(key, layout), _Parts.of(value, layout)
-        o, g = _Parts.of(out, layout), _Parts.of(grad.contiguous(), layout)
+        split, prompts, completions = layout.num_prompt_tokens, layout.prompts, layout.completions
         repeats = query.shape[1] // key.shape[1]
-        prompt_k, prompt_v = _repeat(k.prompts, repeats), _repeat(v.prompts, repeats)
-        # A padded query repeats a real token and its gradient: only the real slots may reach the keys.
-        prompt_grad = _zero_padding(g.prompts, layout.prompts)
-        dq, dk, dv = _attend_backward(
-            prompt_grad, q.prompts, prompt_k, prompt_v, o.prompts, prompt_lse, None, True, scale
-        )
-        parts = [layout.prompts.pack(dq.transpose(1, 2))], [], []
-        if layout.completions is not None:
-            rows, heads = layout.completions.shape, query.shape[1]
-            completion_grad = _zero_padding(g.by_completion, layout.completions)
-            group_grad = _by_group(completion_grad, layout)
-            own_lse = lse.transpose(1, 2).contiguous()
-            group_lse = lse.reshape(layout.prompts.shape[0], -1, heads).transpose(1, 2).contiguous()
-            dq_prompt, dk_shared, dv_shared = _attend_backward(
-                group_grad, q.by_group, prompt_k, prompt_v, o.by_group, group_lse, layout.prompt_bias, False, scale
+        q, o = _grid(query[:split], prompts), _grid(out[:split], prompts)
+        prompt_k, prompt_v = _grid(key[:split], prompts, repeats), _grid(value[:split], prompts, repeats)
+        # A padded query repeats a real token: without zeros there, its gradient would reach the keys.
+        g = _zero_padding(_grid(grad[:split], prompts), prompts)
+        dq, dk, dv = _attend_backward(g, q, prompt_k, prompt_v, o, prompt_lse, None, True, scale)
+        dq_own = dk_own = dv_own = None
+        if completions is not None:
+            groups, heads = prompts.shape[0], query.shape[1]
+            q, o = _grid(query[split:], completions), _grid(out[split:], completions)
+            k, v = _grid(key[split:], completions, repeats), _grid(value[split:], completions, repeats)
+            g = _zero_padding(_grid(grad[split:], completions), completions)
+            group_lse = lse.reshape(groups, -1, heads).transpose(1, 2).contiguous()
+            grouped = (_by_group(tensor, groups) for tensor in (g, q, o))
+            g_group, q_group, o_group = grouped
+            dq_shared, dk_shared, dv_shared = _attend_backward(
+                g_group, q_group, prompt_k, prompt_v, o_group, group_lse, layout.prompt_bias, False, scale
             )
             dk, dv = dk + dk_shared, dv + dv_shared
-            dq_self, dk_self, dv_self = _attend_backward(
-                completion_grad,
-                q.by_completion,
-                _repeat(k.by_completion, repeats),
-                _repeat(v.by_completion, repeats),
-                o.by_completion,
-                own_lse,
-                None,
-                True,
-                scale,
-            )
-            dq_rows = dq_self.transpose(1, 2) + dq_prompt.transpose(1, 2).reshape(*rows, *query.shape[1:])
-            parts[0].append(layout.completions.pack(dq_rows))
-            parts[1].append(layout.completions.pack(_sum_repeats(dk_self, repeats).transpose(1, 2)))
-            parts[2].append(layout.completions.pack(_sum_repeats(dv_self, repeats).transpose(1, 2)))
-        parts[1].insert(0, layout.prompts.pack(_sum_repeats(dk, repeats).transpose(1, 2)))
-        parts[2].insert(0, layout.prompts.pack(_sum_repeats(dv, repeats).transpose(1, 2)))
-        return *(torch.cat(part) for part in parts), None, None
+            own_lse = lse.transpose(1, 2).contiguous()
+            dq_own, dk_own, dv_own = _attend_backward(g, q, k, v, o, own_lse, None, True, scale)
+            dq_own = dq_own + dq_shared.transpose(1, 2).reshape(*completions.shape, heads, -1).transpose(1, 2)
+        return (
+            _pack(dq, dq_own, layout, 1),
+            _pack(dk, dk_own, layout, repeats),
+            _pack(dv, dv_own, layout, repeats),
+            None,
+            None,
+        )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Parts:
-    """A packed (N, H, d) tensor, padded into the grids that the two parts of attention work on."""
-
-    prompts: Tensor  # (B, H, P, d)
-    by_completion: Tensor | None  # (B * G, H, T, d)
-    by_group: Tensor | None  # (B, H, G * T, d), the same memory
-
-    @classmethod
-    def of(cls, packed: Tensor, layout: SharedPrefix) -> _Parts:
-        prompts = layout.prompts.pad(packed[: layout.num_prompt_tokens]).transpose(1, 2)
-        if layout.completions is None:
-            return cls(prompts=prompts, by_completion=None, by_group=None)
-        completions = layout.completions.pad(packed[layout.num_prompt_tokens :]).transpose(1, 2)
-        return cls(prompts=prompts, by_completion=completions, by_group=_by_group(completions, layout))
+def _grid(packed: Tensor, padding: Padding, repeats: int = 1) -> Tensor:
+    """(tokens, K, d) -> (rows, K * repeats, longest, d): query head h reads key head h // repeats."""
+    grid = padding.pad(packed).transpose(1, 2)
+    return grid if repeats == 1 else grid[:, :, None].expand(-1, -1, repeats, -1, -1).flatten(1, 2)
 
 
-def _by_group(completions: Tensor, layout: SharedPrefix) -> Tensor:
-    """(B * G, H, T, d) -> (B, H, G * T, d)."""
-    return completions.transpose(1, 2).reshape(layout.prompts.shape[0], -1, *completions.shape[1::2]).transpose(1, 2)
+def _pack(prompts: Tensor, completions: Tensor | None, layout: SharedPrefix, repeats: int) -> Tensor:
+    """Gradients of the two grids, (rows, K * repeats, longest, d), summed over repeats -> (tokens, K, d)."""
+    parts = [layout.prompts.pack(_sum_repeats(prompts, repeats).transpose(1, 2))]
+    if completions is not None and layout.completions is not None:
+        parts.append(layout.completions.pack(_sum_repeats(completions, repeats).transpose(1, 2)))
+    return torch.cat(parts)
+
+
+def _by_group(completions: Tensor, groups: int) -> Tensor:
+    """(B * G, H, T, d) -> (B, H, G * T, d), the same memory."""
+    heads, size = completions.shape[1], completions.shape[3]
+    return completions.transpose(1, 2).reshape(groups, -1, heads, size).transpose(1, 2)
 
 
 def _zero_padding(padded: Tensor, padding: Padding) -> Tensor:
@@ -246,11 +236,6 @@ def _zero_padding(padded: Tensor, padding: Padding) -> Tensor:
     counts = torch.zeros(padding.shape[0] * padding.shape[1], dtype=padded.dtype, device=padded.device)
     counts[padding.real] = 1
     return padded * counts.view(padding.shape)[:, None, :, None]
-
-
-def _repeat(grid: Tensor, repeats: int) -> Tensor:
-    """(rows, K, L, d) -> (rows, K * repeats, L, d): query head h reads key head h // repeats."""
-    return grid if repeats == 1 else grid[:, :, None].expand(-1, -1, repeats, -1, -1).flatten(1, 2)
 
 
 def _sum_repeats(grid: Tensor, repeats: int) -> Tensor:
@@ -264,6 +249,13 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, 
         return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
             q, k, v, 0.0, causal, attn_mask=bias, scale=scale
         )
+    return attend_by_products(q, k, v, bias, causal, scale)
+
+
+def attend_by_products(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
+    """The same in plain products, on any device; the scores are in memory as a whole."""
     scores = _scores(q, k, bias, causal, scale)
     lse = scores.logsumexp(dim=-1)
     return (scores - lse[..., None]).exp().to(v.dtype) @ v, lse
@@ -284,6 +276,21 @@ def _attend_backward(
         return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
             grad, q, k, v, out, lse, 0.0, causal, attn_mask=bias, scale=scale
         )
+    return attend_by_products_backward(grad, q, k, v, out, lse, bias, causal, scale)
+
+
+def attend_by_products_backward(
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    bias: Tensor | None,
+    causal: bool,
+    scale: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of one part, given the joined output and log-sum-exp."""
     weights = (_scores(q, k, bias, causal, scale) - lse[..., None]).exp()
     delta = (grad * out).sum(dim=-1, keepdim=True)
     grad_scores = (weights * (grad @ v.transpose(2, 3) - delta) * scale).to(q.dtype)
@@ -291,7 +298,7 @@ def _attend_backward(
 
 
 def _scores(q: Tensor, k: Tensor, bias: Tensor | None, causal: bool, scale: float) -> Tensor:
-    scores = (q @ k.transpose(2, 3)).float() * scale
+    scores = torch.matmul(q, k.transpose(2, 3)).to(torch.promote_types(q.dtype, torch.float32)) * scale
     if causal:
         later = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(later, float("-inf"))

@@ -11,8 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, Qwen3Config
 from transformers.models.qwen3 import Qwen3ForCausalLM
 
-# Registers the `two_part` attention, which a policy may be loaded with.
-from tagpr.lm import attention as _attention  # noqa: F401
+import tagpr.lm.attention  # noqa: F401  (registers `two_part` before a model asks for it)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +20,8 @@ class Backbone(ABC):
 
     Args:
         dtype: of the weights: `float32`, `bfloat16`, or `auto` for what the checkpoint holds.
-        attention: attention implementation of transformers: `two_part` (ours: SDPA, and shared prefixes where a batch asks for
-            them), `sdpa`, `eager`, ...
+        attention: attention implementation of transformers: `two_part` (ours: SDPA, and shared prefixes where a batch
+            asks for them), `sdpa`, `eager`, ...
     """
 
     dtype: str
@@ -136,8 +135,8 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
         ) from error
     if tokenizer.eos_token_id is None or not tokenizer.chat_template:
         raise ValueError(
-            f"the tokenizer of {path!s} has eos_token={tokenizer.eos_token!r} and {'a' if tokenizer.chat_template else 'no'} chat "
-            "template, expected both: take an instruction-tuned model, or add them to tokenizer_config.json."
+            f"the tokenizer of {path!s} has eos_token={tokenizer.eos_token!r} and a chat template: "
+            f"{bool(tokenizer.chat_template)}; expected both. Take an instruction-tuned model, or add what is missing."
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -163,7 +162,7 @@ def load_policy(path: Path | str, *, dtype: str, attention: str) -> PreTrainedMo
 
 
 def save_policy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write a Hugging Face folder (config, safetensors, tokenizer, chat template) that `AutoModelForCausalLM` and vLLM load."""
+    """Write a Hugging Face folder (config, safetensors, tokenizer, chat template), as transformers and vLLM load it."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -183,6 +182,7 @@ def fresh_tiny(
     attention: str,
 ) -> PreTrainedModel:
     """A random Qwen3 with tied embeddings and one row per token of the tokenizer, in eval mode, float32."""
+    end, pad = special_ids(tokenizer)
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=hidden_size,
@@ -195,13 +195,22 @@ def fresh_tiny(
         initializer_range=init_std,
         tie_word_embeddings=True,
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        attn_implementation=attention,
+        pad_token_id=pad,
+        eos_token_id=end,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Qwen3ForCausalLM(config).eval()
+        model = Qwen3ForCausalLM(config).eval()
+    model.set_attn_implementation(attention)
+    return model
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
+    """The tokenizer's end-of-text and padding tokens."""
+    end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
+    if not isinstance(end, int) or not isinstance(pad, int):
+        raise ValueError(f"the tokenizer has eos {end!r} and pad {pad!r}, expected both: take it from load_tokenizer.")
+    return end, pad
 
 
 def _check_path(path: Path | str) -> bool:

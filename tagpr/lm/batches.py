@@ -90,8 +90,9 @@ def pad_right(rows: Sequence[Sequence[int]], *, pad_id: int) -> tuple[Tensor, Te
 def split_groups(batch: GroupedBatch, *, max_tokens: int) -> list[Tensor]:
     """Micro-batches by token budget: index tensors into the B groups, alike in length, every group in exactly one.
 
-    A micro-batch of n groups costs n * (longest prompt + G * longest completion) <= max_tokens; a single group may cost more.
-    Use as `for index in split_groups(batch, max_tokens=n): micro = batch.select(index); weights = advantages[index]`.
+    A micro-batch of n groups costs n * (longest prompt + G * longest completion) <= max_tokens; a single group may
+    cost more. Use as `for index in split_groups(batch, max_tokens=n): micro = batch.select(index); weights =
+    advantages[index]`.
     """
     prompts, completions = batch.prompt_lengths.tolist(), batch.completion_lengths.amax(dim=1).tolist()
     num_completions = batch.completion_ids.shape[1]

@@ -14,14 +14,14 @@ from tagpr.lm.attention import SharedPrefix, packed_hidden
 from tagpr.lm.batches import GroupedBatch, pad_right
 from tagpr.lm.logprobs import token_logprobs
 
-# two_part: prompts once, packed, two-part attention. dense: prompts once, one row per group with a dense mask, any model.
-# padded: one row per completion, prompt and all; the reference.
+# two_part: prompts once, packed, two-part attention. dense: prompts once, one row per group with a dense mask, any
+# model. padded: one row per completion, prompt and all; the reference.
 Method = Literal["two_part", "dense", "padded"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenScores:
-    """Log-probability and entropy of each completion token; 0 where the mask is False. Filled by `completion_logprobs`."""
+    """Log-probability and entropy of each completion token, 0 where its mask is False. By `completion_logprobs`."""
 
     logprobs: Tensor  # (B, G, T) float32, natural log
     entropy: Tensor  # (B, G, T) float32, nats, without gradient
@@ -40,15 +40,9 @@ def completion_logprobs(
         chunk_size: rows whose logits exist at a time.
     """
     predecessors = _predecessors(model, batch, method=method)
-    head = model.get_output_embeddings()
-    if type(head) is not torch.nn.Linear or head.bias is not None:
-        raise ValueError(
-            f"the output embedding is {type(head).__name__} with bias={getattr(head, 'bias', None) is not None}, expected a "
-            "plain Linear without bias: leave lm_head out of the LoRA targets."
-        )
     logprobs, entropy = token_logprobs(
         predecessors,
-        head.weight,
+        output_head(model).weight,
         batch.completion_ids[batch.completion_mask],
         temperature=temperature,
         chunk_size=chunk_size,
@@ -58,6 +52,35 @@ def completion_logprobs(
         logprobs=zeros.masked_scatter(batch.completion_mask, logprobs),
         entropy=zeros.masked_scatter(batch.completion_mask, entropy),
     )
+
+
+def gap_to_padded(
+    model: PreTrainedModel, batch: GroupedBatch, *, temperature: float, method: Method, chunk_size: int
+) -> float:
+    """Self-check: the largest difference between a method's log-probabilities and the plain padded ones, in nats."""
+    with torch.no_grad():
+        ours, plain = (
+            completion_logprobs(model, batch, temperature=temperature, method=way, chunk_size=chunk_size).logprobs
+            for way in (method, "padded")
+        )
+    return float((ours - plain).abs().max())
+
+
+def output_head(model: PreTrainedModel) -> torch.nn.Linear:
+    """The layer that makes logits of hidden states.
+
+    Raises:
+        ValueError: one that is more than a product with a matrix.
+    """
+    head = model.get_output_embeddings()
+    if type(head) is not torch.nn.Linear or head.bias is not None:
+        raise ValueError(
+            f"the output embedding is {head}, expected a Linear without bias: leave lm_head out of LoRA's targets."
+        )
+    for setting in ("final_logit_softcapping", "logits_scaling"):
+        if getattr(model.config, setting, None) not in (None, 1):
+            raise ValueError(f"the model's config has {setting}, which log-probabilities here do not know.")
+    return head
 
 
 def last_completion_states(model: PreTrainedModel, batch: GroupedBatch, *, method: Method) -> Tensor:
@@ -78,8 +101,8 @@ def last_hidden_states(
 ) -> Tensor:
     """(N, D) hidden state at the last token of each list, in the order given; no logits are computed.
 
-    Lists go sorted by length, in micro-batches of at most `max_tokens` padded tokens (a longer list goes alone). With gradients
-    on, the graphs of all micro-batches are kept.
+    Lists go sorted by length, in micro-batches of at most `max_tokens` padded tokens (a longer list goes alone). With
+    gradients on, the graphs of all micro-batches are kept.
     """
     order = sorted(range(len(token_lists)), key=lambda position: (-len(token_lists[position]), position))
     states, start = [], 0
@@ -112,7 +135,7 @@ def _predecessors(model: PreTrainedModel, batch: GroupedBatch, *, method: Method
 
 
 def _encode(model: PreTrainedModel, batch: GroupedBatch, *, fed: Tensor, method: Method) -> tuple[Tensor, Tensor]:
-    """(B, D) state at each prompt's last token; (N, D) states of the N completion tokens where `fed` (B, G, T) is True."""
+    """(B, D) state at each prompt's last token; (N, D) states of the completion tokens where `fed` (B, G, T)."""
     prompt_mask = batch.prompt_mask[:, : int(batch.prompt_lengths.max())]
     prompt_ids = batch.prompt_ids[:, : prompt_mask.shape[1]]
     fed = fed[..., : int(fed.sum(dim=-1).max()) if fed.numel() else 0]

@@ -1,10 +1,12 @@
-"""Log-probability and entropy of tokens from hidden states: the one function that policy, reference, old policy and SFT share."""
+"""Log-probability and entropy of tokens from hidden states: one function for policy, reference, rollout and SFT."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 
 def token_logprobs(
@@ -12,8 +14,8 @@ def token_logprobs(
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of each target and entropy of its distribution, without the logits of all rows in memory.
 
-    With z = hidden @ weight' / temperature: logprob = z[target] - logsumexp(z), entropy = logsumexp(z) - softmax(z) . z.
-    Rows go in chunks; the backward pass computes each chunk's logits anew. Sums are in float32.
+    With z = hidden @ weight' / temperature: logprob = z[target] - logsumexp(z), entropy = logsumexp(z) - softmax(z) .
+    z. Rows go in chunks; the backward pass computes each chunk's logits anew. Sums are in float32.
 
     Args:
         hidden: (N, D) states that predict the targets.
@@ -22,8 +24,8 @@ def token_logprobs(
         temperature: > 0; divides the logits.
         chunk_size: rows whose logits (chunk_size, V) exist at a time.
     Returns:
-        (N,) float32 log-probabilities, natural log, differentiable in hidden and weight; (N,) float32 entropies in nats,
-        without gradient.
+        (N,) float32 log-probabilities, natural log, differentiable in hidden and weight; (N,) float32 entropies in
+        nats, without gradient.
     Raises:
         ValueError: a temperature that is not positive, or shapes that do not fit.
     """
@@ -42,7 +44,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx, hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, chunk_size: int
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, temperature: float, chunk_size: int
     ) -> tuple[Tensor, Tensor]:
         logprobs = torch.empty(targets.shape, dtype=torch.float32, device=hidden.device)
         entropy = torch.empty_like(logprobs)
@@ -65,7 +67,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad_logprobs: Tensor, grad_entropy: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_logprobs: Tensor, grad_entropy: Tensor) -> tuple[Tensor | None, ...]:
         """d logprob / d z = onehot(target) - softmax(z)."""
         hidden, weight, targets, normaliser = ctx.saved_tensors
         needs_hidden, needs_weight = ctx.needs_input_grad[:2]

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tagpr.lm.backbone import special_ids
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -39,7 +41,8 @@ class Completion:
 class RolloutEngine(ABC):
     """Draws completions from a policy.
 
-    Config gives an engine's settings; the stage adds the policy's tokenizer: `engine = engine(tokenizer=tokenizer)` (`_partial_`).
+    Config gives an engine's settings; the stage adds the policy's tokenizer: `engine = engine(tokenizer=tokenizer)`
+    (`_partial_`).
     """
 
     @abstractmethod
@@ -55,22 +58,24 @@ class RolloutEngine(ABC):
     ) -> list[list[Completion]]:
         """`num_samples` completions of each prompt, from the model's weights as they are now.
 
-        Each (prompt position, sample index) has its own random stream derived from `seed`, whatever else is in the batch.
-        The model's training mode is put back afterwards; nothing carries a gradient.
+        Each (prompt position, sample index) has its own random stream derived from `seed`, whatever else is in the
+        batch. The model's training mode is put back afterwards; nothing carries a gradient.
 
         Args:
             prompts: token ids, without padding.
-            on_done: called with the number of completions finished since its last call; the sum is len(prompts) * num_samples.
+            on_done: called with the number of completions finished since its last call; the sum is len(prompts) *
+                num_samples.
         Returns:
             [prompt][sample], in the order given.
         """
 
 
 def eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Tokens that end a completion: the tokenizer's end-of-text, and those of the model's generation config except padding."""
+    """Tokens that end a completion: the tokenizer's end-of-text and those that the model declares, except padding."""
+    own, pad = special_ids(tokenizer)
     declared = model.generation_config.eos_token_id if model.generation_config is not None else None
-    declared = [] if declared is None else [declared] if isinstance(declared, int) else list(declared)
-    return frozenset({tokenizer.eos_token_id} | ({*declared} - {tokenizer.pad_token_id}))
+    listed = [] if declared is None else [declared] if isinstance(declared, int) else list(declared)
+    return frozenset({own} | ({*listed} - {pad}))
 
 
 def finish(
@@ -78,11 +83,10 @@ def finish(
 ) -> Completion:
     """A drawn token list as a Completion; what ends it, if anything, is its last token."""
     ended = bool(token_ids) and token_ids[-1] in ends
+    kept = list(token_ids[:-1] if ended else token_ids)
     return Completion(
         token_ids=tuple(token_ids),
         logprobs=tuple(logprobs),
-        text=tokenizer.decode(
-            token_ids[:-1] if ended else token_ids, skip_special_tokens=False, clean_up_tokenization_spaces=False
-        ),
+        text=str(tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)),
         truncated=not ended,
     )

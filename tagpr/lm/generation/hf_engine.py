@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from tagpr.lm.backbone import special_ids
 from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling, eos_ids, finish
 from tagpr.lm.generation.sampling import row_keys
 
@@ -47,9 +49,9 @@ class HfEngine(RolloutEngine):
             model.train(training)
         return groups
 
-    def _one(self, model: PreTrainedModel, prompt: Sequence[int], sampling: Sampling, seed: int) -> Completion:
+    def _one(self, model: Any, prompt: Sequence[int], sampling: Sampling, seed: int) -> Completion:
         ends = eos_ids(model, self.tokenizer)
-        pad = self.tokenizer.pad_token_id
+        pad = special_ids(self.tokenizer)[1]
         greedy = sampling.temperature == 0
         cut = not greedy and (sampling.top_p < 1 or sampling.top_k > 0)
         ids = torch.tensor([list(prompt)], device=model.device)

@@ -20,7 +20,7 @@ def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def row_keys(seed: int, num_prompts: int, num_samples: int) -> NDArray[np.uint64]:
-    """(num_prompts, num_samples) keys of the random streams: functions of (seed, prompt position, sample index) alone."""
+    """(num_prompts, num_samples) keys of random streams: functions of (seed, prompt position, sample index) alone."""
     with np.errstate(over="ignore"):
         start = _mix(np.array([seed % 2**64], dtype=np.uint64) + _GOLDEN)
         prompts = _mix(start + _GOLDEN * np.arange(1, num_prompts + 1, dtype=np.uint64))
@@ -37,9 +37,9 @@ def uniforms(keys: NDArray[np.uint64], num_steps: int) -> Tensor:
 def choose(logits: Tensor, uniform: Tensor, *, sampling: Sampling, banned: int | None) -> tuple[Tensor, Tensor]:
     """The next token of each row and its log-probability.
 
-    Inverse CDF: the first token whose cumulative probability exceeds the row's uniform number. The log-probability is that of
-    the distribution after temperature, top-k and top-p (in this order, as in transformers). Where nothing is cut it is the
-    policy's own, the banned token's share included, so that it equals the training pass's.
+    Inverse CDF: the first token whose cumulative probability exceeds the row's uniform number. The log-probability is
+    that of the distribution after temperature, top-k and top-p (in this order, as in transformers). Where nothing is
+    cut it is the policy's own, the banned token's share included, so that it equals the training pass's.
 
     Args:
         logits: (R, V).

@@ -9,10 +9,12 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tagpr.lm.attention import packed_hidden
+from tagpr.lm.backbone import special_ids
 from tagpr.lm.batches import pad_right
+from tagpr.lm.forward import output_head
 from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling, eos_ids, finish
 from tagpr.lm.generation.cache import GroupCache
-from tagpr.lm.generation.decoders import Decoder, Qwen3Decoder, TransformersDecoder
+from tagpr.lm.generation.decoders import Decoder, Qwen3Decoder, TransformersDecoder, fits_qwen3_decoder
 from tagpr.lm.generation.sampling import choose, row_keys, uniforms
 
 # Rows are dropped when this share of the grid can go: less is not worth the copy.
@@ -24,14 +26,14 @@ class TorchEngine(RolloutEngine):
 
     Args:
         tokenizer: the policy's; its pad token is never sampled unless it is an end-of-text token too.
-        max_tokens: key-value slots of one batch: prompts * (longest prompt + samples * max_new_tokens). A single prompt's group
-            may need more.
+        max_tokens: key-value slots of one batch: prompts * (longest prompt + samples * max_new_tokens). A single
+            prompt's group may need more.
     """
 
     def __init__(self, *, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> None:
         self.tokenizer, self.max_tokens = tokenizer, max_tokens
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def generate(
         self,
         model: PreTrainedModel,
@@ -52,9 +54,8 @@ class TorchEngine(RolloutEngine):
         model.eval()
         try:
             longest = max(len(prompt) for prompt in prompts) + sampling.max_new_tokens
-            decoder: Decoder = (
-                Qwen3Decoder(model, max_positions=longest) if Qwen3Decoder.fits(model) else TransformersDecoder(model)
-            )
+            lean = fits_qwen3_decoder(model)
+            decoder: Decoder = Qwen3Decoder(model, max_positions=longest) if lean else TransformersDecoder(model)
             for batch in self._batches(prompts, num_samples * sampling.max_new_tokens):
                 draws = uniforms(keys[batch].flatten(), sampling.max_new_tokens).to(model.device)
                 drawn = self._draw(
@@ -87,21 +88,20 @@ class TorchEngine(RolloutEngine):
         on_done: Callable[[int], None] | None,
     ) -> list[list[Completion]]:
         ends = eos_ids(model, self.tokenizer)
-        pad = self.tokenizer.pad_token_id
+        pad = special_ids(self.tokenizer)[1]
         banned = None if pad in ends else pad
         end_ids = torch.tensor(sorted(ends), device=model.device)
         ids, mask = (tensor.to(model.device) for tensor in pad_right(prompts, pad_id=pad))
         cache = GroupCache(
             prompt_mask=mask,
             num_samples=num_samples,
-            num_layers=model.config.num_hidden_layers,
             capacity=sampling.max_new_tokens,
             dtype=model.dtype,
         )
         lengths = mask.sum(dim=1)
         positions = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)[mask]
         hidden = packed_hidden(model, ids[mask], positions, cache.prefill())[lengths.cumsum(0) - 1]
-        logits = model.get_output_embeddings()(hidden).repeat_interleave(num_samples, dim=0)
+        logits = output_head(model)(hidden).repeat_interleave(num_samples, dim=0)
 
         rows = torch.arange(len(logits), device=logits.device)  # original number of each row of the grid
         active = torch.ones_like(rows, dtype=torch.bool)
