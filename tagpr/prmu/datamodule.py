@@ -79,7 +79,8 @@ def make_blocks(pairs: Sequence[PreferencePair]) -> list[PairBlock]:
     for pair in pairs:
         if pair.other_record_id:
             parent[root(pair.other_record_id)] = root(pair.record_id)
-    weights = user_weights([pair.user_id for pair in pairs])
+    # A person's tasks are weighed apart, or the task with the most pairs would take the person over.
+    weights = user_weights([f"{pair.user_id}\x00{pair.task}" for pair in pairs])
     members: dict[str, list[int]] = defaultdict(list)
     for i, pair in enumerate(pairs):
         members[root(pair.record_id)].append(i)

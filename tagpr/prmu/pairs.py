@@ -2,7 +2,8 @@
 
 N1   another user's gold for the same query, always in both directions, so that a user-blind model is at .5 by
 construction.
-N1_label  where queries are not shared: another valid label, drawn by how often people give it.
+N1_label  another label of the task, drawn by how often people give it; the only N1 where queries are not shared.
+     It teaches what an answer must fit before it can be personal; RL writes many that fit nothing.
 N3   an answer generated without the history, of about the gold's length.
 N4   an answer of the policy that the official metric likes less than another of its answers, or than the gold.
 Never another user's gold for another query: it would be off the topic, and topic is not taste.
@@ -18,12 +19,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tagpr.errors import UserError
 from tagpr.markup import escape
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import PreferencePair, Record
 
 N1, N1_LABEL, N3, N4 = "N1", "N1_label", "N3", "N4"
-MIX_KEYS = (N1, N3, N4)  # N1_label takes N1's share where queries are not shared
+MIX_KEYS = (N1, N1_LABEL, N3, N4)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,22 +95,26 @@ def label_pairs(
     per_record: int,
     generator: np.random.Generator,
 ) -> list[PreferencePair]:
-    """N1_label for label and rating tasks: other valid labels, drawn without replacement by the population's frequency.
+    """N1_label for label and rating tasks: what a random other person would have answered to a random other query.
+
+    Each draw is from all golds of the task, and one that hits the record's own gold makes no pair: so "a preferred to
+    b" is as frequent as "b preferred to a", and preferring the popular label wins half of the time. Always drawing
+    another label would make the popular one win (.65 of the pairs at frequencies .60, .25, .15).
 
     Args:
         frequencies: task -> how often train people give each label (as `label_frequencies` counts them).
+        per_record: draws; equal ones count once.
     """
     pairs = []
     for record in records:
-        counts = frequencies.get(record.task, Counter())
-        labels = [label for label in ALL_TASKS[record.task].labels if label != record.gold and counts[label] > 0]
-        if record.gold is None or not labels:
+        counts = frequencies.get(record.task)
+        if record.gold is None or not counts:
             continue
+        labels = sorted(counts)
         weights = np.array([counts[label] for label in labels], dtype=float)
-        drawn = generator.choice(
-            len(labels), size=min(per_record, len(labels)), replace=False, p=weights / weights.sum()
-        )
-        pairs += [_pair(record, labels[i], N1_LABEL) for i in drawn]
+        drawn = generator.choice(len(labels), size=per_record, p=weights / weights.sum())
+        others = dict.fromkeys(labels[i] for i in drawn if labels[i] != record.gold)
+        pairs += [_pair(record, label, N1_LABEL) for label in others]
     return pairs
 
 
@@ -187,21 +193,23 @@ def remove_duplicates(pairs: Sequence[PreferencePair]) -> tuple[list[PreferenceP
     return kept, removed
 
 
-def quotas(mix: Mapping[str, float], *, num_n1: int, max_pairs: int) -> dict[str, int]:
-    """Pairs wanted per type, so that the mix holds: N1 is free and sets the total, generation follows it.
+def quotas(mix: Mapping[str, float], available: Mapping[str, int], *, max_pairs: int) -> dict[str, int]:
+    """Pairs wanted per type, so that the mix holds: what costs no generation sets the total, generation follows it.
+
+    The total is the largest that N1 can fill its share of, or N1_label where there is no N1, and at most max_pairs.
 
     Args:
         mix: share per key of MIX_KEYS; they add up to 1.
-        num_n1: N1 pairs (or N1_label, where queries are not shared) that there are.
-        max_pairs: an upper bound on the total.
+        available: pairs of N1 and N1_label that there are.
     Raises:
-        ValueError: unknown types, negative shares, or a sum that is not 1.
+        UserError: unknown types, negative shares, or a sum that is not 1.
     """
     if set(mix) != set(MIX_KEYS) or min(mix.values()) < 0 or abs(sum(mix.values()) - 1) > 1e-6:
-        raise ValueError(
+        raise UserError(
             f"pairs.mix={dict(mix)}, expected a share >= 0 for each of {', '.join(MIX_KEYS)}, adding up to 1."
         )
-    total = min(max_pairs, int(num_n1 / mix[N1])) if mix[N1] > 0 and num_n1 else max_pairs
+    bounds = [int(available[kind] / mix[kind]) for kind in (N1, N1_LABEL) if mix[kind] > 0 and available[kind] > 0]
+    total = min([max_pairs, *bounds[:1]])
     return {name: round(share * total) for name, share in mix.items()}
 
 

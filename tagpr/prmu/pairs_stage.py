@@ -19,6 +19,7 @@ from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.generation.base import RolloutEngine, Sampling
 from tagpr.prmu.pairs import (
     N1,
+    N1_LABEL,
     N3,
     N4,
     PolicySample,
@@ -51,7 +52,7 @@ class ShortcutError(UserError):
 class PairSettings:
     """Built from the group `pairs`."""
 
-    mix: Mapping[str, float]  # share of N1, N3, N4; they add up to 1
+    mix: Mapping[str, float]  # share of N1, N1_label, N3, N4; they add up to 1
     max_pairs: int  # upper bound on the training pairs
     people_per_query: int  # N1: people of one block; they share texts in training
     labels_per_record: int  # N1_label: negatives per record
@@ -114,12 +115,9 @@ def run(
     for split, records in (("train", train), ("dev", dev)):
         blocks = shared_query_pairs(records, people_per_query=pairs.people_per_query, generator=generator)
         sharing = {pair.record_id for block in blocks for pair in block}
-        tasks_sharing = {pair.task for block in blocks for pair in block}
-        # Where a task's queries are shared, records that found nobody to disagree with have nothing to say on taste.
-        alone = [r for r in records if r.task not in tasks_sharing]
-        labels = label_pairs(alone, frequencies, per_record=pairs.labels_per_record, generator=generator)
-        num_n1 = sum(map(len, blocks)) + len(labels)
-        quota = quotas(pairs.mix, num_n1=num_n1, max_pairs=pairs.max_pairs)
+        labels = label_pairs(records, frequencies, per_record=pairs.labels_per_record, generator=generator)
+        available = {N1: sum(map(len, blocks)), N1_LABEL: len(labels)}
+        quota = quotas(pairs.mix, available, max_pairs=pairs.max_pairs)
         # Records in N1 first: the same histories then serve all three types in training.
         order = sorted(records, key=lambda r: r.record_id not in sharing)
         limits = {
@@ -128,13 +126,12 @@ def run(
         chosen = {kind: _some(order, limits[kind], generator) for kind in (N3, N4)}
         samples += answering.samples(chosen[N4], with_history=True, number=pairs.samples)
         samples += answering.samples(chosen[N3], with_history=False, number=pairs.no_history_samples)
-        n1_share = quota[N1] / num_n1 if num_n1 else 0.0
         n3 = no_history_pairs(chosen[N3], samples, length=length)
         n4 = on_policy_pairs(chosen[N4], samples, min_gap=pairs.min_gap, per_record=pairs.negatives_per_record)
         kept, reasons = remove_duplicates(
             [
-                *take_blocks(blocks, round(n1_share * sum(map(len, blocks))), generator=generator),
-                *take(labels, round(n1_share * len(labels)), generator=generator),
+                *take_blocks(blocks, quota[N1], generator=generator),
+                *take(labels, quota[N1_LABEL], generator=generator),
                 *take(n3, quota[N3], generator=generator),
                 *take(n4, quota[N4], generator=generator),
             ]
@@ -233,12 +230,12 @@ def _some(records: Sequence[Record], number: int, generator: np.random.Generator
 
 
 def _judge_shortcuts(report: Mapping[str, Sequence[str]], *, simulated: bool) -> None:
-    on_taste = [line for line in report["exceeded"] if f"on {N1}" in line]
+    on_taste = [line for line in report["exceeded"] if f"on {N1}:" in line]
     if not on_taste:
         return
     message = (
-        f"A rule that sees no user wins {', '.join(on_taste)} of the pairs, expected at most {report['limit']}: "
-        "PRMU could learn it instead of taste. shortcuts.json has the figures; look at pairs.mix and at how the answers differ."
+        f"A rule that sees no user wins {', '.join(on_taste)} of the pairs, expected at most {report['limit']}: PRMU "
+        "could learn that instead of taste. shortcuts.json has the figures; look at pairs.mix and at the answers."
     )
     if simulated:
         raise ShortcutError(message)
