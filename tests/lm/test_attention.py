@@ -26,7 +26,7 @@ def test_padding_there_and_back() -> None:
 
 @pytest.mark.parametrize("causal", [True, False])
 def test_the_kernel_and_plain_products_agree(causal: bool) -> None:
-    """The CPU kernel is reached by a private name: this pins values, log-sum-exps and the joined-output backward pass."""
+    """The CPU kernel is reached by a private name: this pins its values, log-sum-exps and backward pass."""
     torch.manual_seed(0)
     queries = 6 if causal else 4
     q, k, v = torch.randn(2, 3, queries, 8), torch.randn(2, 3, 6, 8), torch.randn(2, 3, 6, 8)
