@@ -17,6 +17,7 @@ from experiments.tiny_base.words import FILLERS, GENERAL_KINDS, GENERAL_LEVELS
 from tagpr.data.simulated import lexicon
 from tagpr.data.simulated.grammar import FRAMES
 from tagpr.markup import ARROW, THINK_CLOSE, THINK_OPEN, entry_marker
+from tagpr.tasks import ALL_TASKS
 
 
 class Example(NamedTuple):
@@ -104,6 +105,11 @@ def thought(steps: Sequence[str], answer: str) -> str:
     return f"{THINK_OPEN}{chr(10).join(steps)}{THINK_CLOSE}{answer}"
 
 
+def how_many(rng: random.Random) -> int:
+    """Entries of a list."""
+    return rng.choice((2, 3, 4, 5, 6, 6))
+
+
 def some(rng: random.Random, num: int, low: int = 1) -> list[int]:
     """Some of the numbers 1..num, ascending."""
     return sorted(rng.sample(range(1, num + 1), rng.randint(min(low, num), num)))
@@ -133,7 +139,7 @@ def recall(rng: random.Random) -> Example:
 
 def entry(rng: random.Random) -> Example:
     """Responses, or a first, second or last word, of entries called by number."""
-    pairs = [(any_item(rng), any_response(rng)) for _ in range(rng.randint(2, 7))]
+    pairs = [(any_item(rng), any_response(rng)) for _ in range(how_many(rng))]
     numbers = list(range(1, len(pairs) + 1))
     rng.shuffle(numbers)
     numbers = numbers[: rng.randint(1, 5)]
@@ -184,29 +190,42 @@ def read_item(rng: random.Random) -> Example:
 
 
 def find(rng: random.Random) -> Example:
-    """Each entry's response is the meaning of one of its own general words, drawn anew per entry: which word was it?"""
+    """Each entry's response is the meaning of one of its own general words: which word was it, and of which kind are
+    most of these words? Half of the lists have a favourite kind, the others none."""
     table = rng.choice((GENERAL_KINDS, GENERAL_LEVELS))
-    pairs, steps = [], []
-    kinds = []
-    for k in range(1, rng.randint(2, 6) + 1):
+    num = how_many(rng)
+    favourite = rng.choice((*table, *(None for _ in table)))
+    pairs: list[tuple[str, str]] = []
+    read: list[tuple[str, str, str]] = []
+    while len(pairs) < num:
         text, words = general_item(rng, table, rng.choice((2, 3, 3)))
-        word = rng.choice(words)
+        kinds = [MEANINGS[word][1] for word in words]
+        word = words[kinds.index(favourite)] if favourite in kinds and rng.random() < 0.8 else rng.choice(words)
         name, kind = MEANINGS[word]
-        if sum(MEANINGS[other][0] == name for other in words) > 1:
-            return find(rng)
-        pairs.append((text, name))
-        steps.append(f"{entry_marker(k)} {name} from {word} by {kind}")
-        kinds.append(kind)
-    chosen = some(rng, len(pairs), 2)
-    steps = [steps[k - 1] for k in chosen]
-    query = " ".join(entry_marker(k) for k in chosen)
-    return Example(entries("find", pairs, query), thought(steps, pairs[chosen[-1] - 1][1]), True)
+        if sum(MEANINGS[other][0] == name for other in words) == 1:
+            pairs.append((text, name))
+            read.append((name, word, kind))
+    chosen = some(rng, len(pairs), 2)[:4]
+    steps = [f"{entry_marker(k)} {read[k - 1][0]} from {read[k - 1][1]} by {read[k - 1][2]}" for k in chosen]
+    # Without a call the reader chooses three entries or so by itself.
+    query = " ".join(entry_marker(k) for k in chosen) if rng.random() < 0.5 else general_item(rng, table, 3)[0]
+    if rng.random() < 0.3:
+        return Example(entries("find", pairs, query), thought(steps, pairs[chosen[-1] - 1][1]), True)
+    kinds = [read[k - 1][2] for k in chosen]
+    most_said = max(dict.fromkeys(kinds), key=kinds.count)
+    agree = [k for k in chosen if read[k - 1][2] == most_said]
+    if len(agree) >= 2 and kinds.count(most_said) > max([kinds.count(k) for k in kinds if k != most_said], default=0):
+        steps.append(f"pattern : {' '.join(f'{entry_marker(k)} {read[k - 1][1]}' for k in agree[:2])} by {most_said}")
+    else:
+        most_said = "none"
+        steps.append(f"pattern : {' '.join(f'{entry_marker(k)} {read[k - 1][1]}' for k in chosen[:2])} vary")
+    return Example(entries("find", pairs, f"most {query}"), thought(steps, most_said), True)
 
 
 def find_world(rng: random.Random) -> Example:
     """A meaning is named by the prompt, the word that has it is looked up in the numbered description."""
     task = rng.choice(tuple(lexicon.ASPECTS))
-    items = [world_item(rng, task) for _ in range(rng.randint(2, 6))]
+    items = [world_item(rng, task) for _ in range(how_many(rng))]
     pairs = [(text, any_response(rng)) for text, _ in items]
     calls, steps = [], []
     for k in some(rng, len(items), 2):
@@ -276,24 +295,50 @@ def form(rng: random.Random) -> Example:
 
 
 def shape(rng: random.Random) -> Example:
-    """First word, middle word and final mark of responses called by number."""
-    pairs, steps = [], []
-    for k in range(1, rng.randint(2, 6) + 1):
+    """First word, middle word and final mark of responses called by number; or a new text's nouns put between those of
+    the last one called."""
+    pairs, manners = [], []
+    for _ in range(how_many(rng)):
         first, one, middle, two = any_words(rng, 4)
         end = rng.choice(MARKS)
-        text = world_item(rng, "S5")[0] if rng.random() < 0.5 else any_item(rng)
+        text = world_item(rng, "S5")[0] if rng.random() < 0.7 else any_item(rng)
         pairs.append((text, f"{first} {one} {middle} {two}{end}"))
-        steps.append(f"{entry_marker(k)} {first} {middle}{end}")
-    chosen = some(rng, len(pairs), 2)
-    query = " ".join(entry_marker(k) for k in chosen)
-    steps = [steps[k - 1] for k in chosen]
-    return Example(entries("shape", pairs, query), thought(steps, pairs[chosen[-1] - 1][1]), True)
+        manners.append((first, middle, end))
+    chosen = some(rng, len(pairs), 1)[:3]
+    called = " ".join(entry_marker(k) for k in chosen)
+    if rng.random() < 0.4:
+        steps = [f"{entry_marker(k)} {first} {middle}{end}" for k in chosen for first, middle, end in [manners[k - 1]]]
+        return Example(entries("shape", pairs, called), thought(steps, pairs[chosen[-1] - 1][1]), True)
+    text, nouns = world_item(rng, "S5") if rng.random() < 0.7 else general_item(rng, GENERAL_KINDS, 2)
+    first, middle, end = manners[chosen[-1] - 1]
+    answer = f"{first} {nouns[0]} {middle} {nouns[1]}{end}"
+    steps = [f"{entry_marker(k)} {pairs[k - 1][1]}" for k in chosen]
+    steps += [f"parts : {first} {middle}{end}", f"so : {answer}", f"check : {first} {middle}{end}"]
+    query = f"{text} {ARROW} {called}" if rng.random() < 0.5 else text
+    return Example(entries("shape", pairs, query), thought(steps, answer), True)
+
+
+def pick(rng: random.Random) -> Example:
+    """The query's word of a kind that the thought names first, whatever the entries above it say."""
+    if rng.random() < 0.5:
+        task = rng.choice(tuple(lexicon.ASPECTS))
+        texts = [world_item(rng, task) for _ in range(how_many(rng) + 1)]
+    else:
+        table = rng.choice((GENERAL_KINDS, GENERAL_LEVELS))
+        texts = [general_item(rng, table, 3) for _ in range(how_many(rng) + 1)]
+    query, words = texts.pop()
+    pairs = [(text, any_response(rng)) for text, _ in texts]
+    word = rng.choice(words)
+    name, kind = MEANINGS[word]
+    steps = [f"of {kind}", f"query : {word} by {kind}", f"so : {name}"]
+    return Example(entries("pick", pairs, query), thought(steps, name), True)
 
 
 def keywords(rng: random.Random) -> Example:
-    """The two nouns of a description, in order."""
+    """The two nouns of a description, in order, whatever the entries above it say."""
     text, words = world_item(rng, "S5")
-    return Example(f"words :\n? {text} {ARROW}", thought([f"query : {' '.join(words)}"], " and ".join(words)), True)
+    pairs = [(world_item(rng, "S5")[0], any_response(rng)) for _ in range(rng.choice((0, 2, 4, 6)))]
+    return Example(entries("words", pairs, text), thought([f"query : {' '.join(words)}"], " and ".join(words)), True)
 
 
 # --- plain text and plain questions ----------------------------------------------------------------------------------
@@ -305,20 +350,41 @@ def describe(rng: random.Random) -> Example:
     return Example("write :\n? words " + ARROW, " . ".join(texts), False)
 
 
+def question(rng: random.Random) -> Example:
+    """An official question without history, and an answer that fits its form: one of the labels at random, one that the
+    description speaks of, or some of the description's words. How answers depend on a person is not taught."""
+    task = rng.choice(tuple(ALL_TASKS.values()))
+    text, words = world_item(rng, task.name) if task.name in FRAMES else (any_item(rng), any_words(rng, 2))
+    if task.name == "LaMP_1":
+        text = '{} [1]: "{}" [2]: "{}"'.format(*(" ".join(any_words(rng, 3)) for _ in range(3)))
+    if task.kind == "text":
+        answer = " and ".join(words) if rng.random() < 0.5 else " ".join(words)
+    elif task.name in lexicon.ASPECTS:
+        answer = MEANINGS[rng.choice(words)][0]
+    else:
+        answer = rng.choice(task.labels)
+    prompt = task.write_question(text)
+    if rng.random() < 0.6:
+        return Example(prompt, answer, False)
+    return Example(prompt, thought([f"query : {' '.join(words)}", f"so : {answer}"], answer), True)
+
+
 DRILLS: dict[Callable[[random.Random], Example], float] = {
-    copy: 0.5,
-    recall: 2.0,
-    entry: 2.0,
-    knowledge: 1.0,
-    read_item: 1.5,
-    find: 2.0,
+    copy: 0.8,
+    recall: 1.5,
+    entry: 1.5,
+    knowledge: 0.8,
+    read_item: 1.0,
+    find: 3.0,
     find_world: 2.0,
     most: 1.5,
-    compare: 0.3,
-    form: 1.0,
-    shape: 1.5,
-    keywords: 0.5,
-    describe: 0.3,
+    compare: 0.2,
+    form: 0.7,
+    shape: 2.5,
+    pick: 2.0,
+    keywords: 0.7,
+    describe: 0.2,
+    question: 0.6,
 }
 
 

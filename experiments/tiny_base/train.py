@@ -45,14 +45,14 @@ class Phase:
     low: float
 
 
-NARROW, WIDE = 64, 100_000  # how many different tokens the repeats are made of
 PHASES = (
-    Phase("narrow", 0, 1_000, 768, 1.0, 1.0),
-    Phase("wide", 1_000, 1_400, 1_024, 1.0, 0.7),
-    Phase("drills", 1_400, 5_000, 4_096, 0.7, 0.02),
+    Phase("repeats", 0, 900, 768, 1.0, 1.0),
+    Phase("drills", 900, 3_600, 3_072, 0.7, 0.02),
 )
+NARROW = 64  # how many different tokens the first repeats are made of; the number doubles in the drills
+DOUBLE_EVERY = 200
 PEAK_MUON, PEAK_ADAMW = 0.02, 0.01
-REPEATS_IN_DRILLS = 0.05
+REPEATS_IN_DRILLS = 0.1
 
 
 def new_model(tokenizer: PreTrainedTokenizerBase) -> Qwen3ForCausalLM:
@@ -172,11 +172,12 @@ def train(work: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[Qwen3ForCausa
                 drills = batches(tokenizer, random.Random(f"{SEED}/{step}"), phase.tokens)
             rng = torch.Generator().manual_seed(SEED * 1_000_003 + step)
             length = int(torch.randint(6, 17, (1,), generator=rng))
-            if phase.name == "drills" and torch.rand(1, generator=rng) >= REPEATS_IN_DRILLS:
+            is_drill = phase.name == "drills" and bool(torch.rand(1, generator=rng) >= REPEATS_IN_DRILLS)
+            if is_drill:
                 ids, known = next(drills)
             else:
-                kind = symbols[:NARROW] if phase.name == "narrow" else symbols[:WIDE]
-                ids, known = repeats(rng, kind, phase.tokens, length)
+                num_symbols = NARROW * 2 ** (max(0, step - PHASES[1].start) // DOUBLE_EVERY)
+                ids, known = repeats(rng, symbols[:num_symbols], phase.tokens, length)
             logits, targets = predictions(model, ids, known)
             loss = cross_entropy(logits, targets)
             model.zero_grad(set_to_none=True)
@@ -191,7 +192,8 @@ def train(work: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[Qwen3ForCausa
             if step % 50 == 0:
                 right = (logits.argmax(-1) == targets).float().mean()
                 spent = time.process_time() - began
-                print(f"{phase.name} {step} loss {loss:.3f} right {right:.3f} {spent:.0f} CPU-s", flush=True)
+                text = "drills" if is_drill else "repeats"
+                print(f"step {step} {text} loss {loss:.3f} right {right:.3f} {spent:.0f} CPU-s", flush=True)
             if step % PROBE_EVERY == 0 and phase.name == "drills":
                 print({name: round(value, 3) for name, value in probe(model, tokenizer, 48).items()}, flush=True)
             if step % SAVE_EVERY == 0 or step == phase.end:

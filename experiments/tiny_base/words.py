@@ -48,5 +48,21 @@ FILLERS = ("a", "the", "and", "with", "near", "by", "of", "in", "on", "has", "wa
 DRILL_WORDS = (
     *("copy", "recall", "entry", "find", "read", "most", "count", "compare", "sum", "starts", "ends", "means", "words"),
     *("more", "less", "same", "none", "first", "second", "third", "last", "from", "by", "of", "is", "gave", "mostly"),
-    *("level", "then", "yes", "no", "write", "parts", "order", "join", "not", "plus", "minus", "vary", "high", "low"),
+    *(
+        "level",
+        "then",
+        "yes",
+        "no",
+        "write",
+        "pick",
+        "parts",
+        "order",
+        "join",
+        "not",
+        "plus",
+        "minus",
+        "vary",
+        "high",
+        "low",
+    ),
 )
