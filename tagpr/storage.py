@@ -1,6 +1,7 @@
 """The objects of `tagpr.types` on disk, as Parquet that `datasets` and pandas read without this package.
 
-Nested fields are Parquet lists and structs; free-form mappings (truth, reward terms, weights) are JSON strings.
+Nested fields are Parquet lists and structs; free-form mappings (truth, reward terms, weights) are JSON strings. Arrow
+is imported when a Parquet file is touched: a plan reads manifests alone.
 """
 
 from __future__ import annotations
@@ -10,34 +11,29 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from tagpr.types import SPLITS, Prediction, PreferencePair, ProfileEntry, Record, Reference, Rollout, TaggedChain
 
-_ENTRY = pa.struct([(f.name, pa.string()) for f in fields(ProfileEntry)])
-_COLUMN_TYPES = {
-    "str": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "str | None": pa.string(),
-}
-_OVERRIDES: dict[str, pa.DataType] = {
-    "profile": pa.list_(_ENTRY),
-    "retrieved": pa.list_(pa.int32()),
-    "truth": pa.string(),
-    "reward_terms": pa.string(),
-    "weights": pa.string(),
-}
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 _JSON_COLUMNS = ("truth", "reward_terms", "weights")
 
 
 def _arrow_schema(kind: type) -> pa.Schema:
+    import pyarrow as pa
+
+    by_type = {
+        "str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_(), "str | None": pa.string(),
+    }  # fmt: skip
+    by_name = {
+        "profile": pa.list_(pa.struct([(f.name, pa.string()) for f in fields(ProfileEntry)])),
+        "retrieved": pa.list_(pa.int32()),
+        **dict.fromkeys(_JSON_COLUMNS, pa.string()),
+    }
     # The dataclasses postpone annotations, so a field's type is its source text.
-    return pa.schema([(f.name, _OVERRIDES.get(f.name) or _COLUMN_TYPES[str(f.type)]) for f in fields(kind)])
+    return pa.schema([(f.name, by_name.get(f.name) or by_type[str(f.type)]) for f in fields(kind)])
 
 
 def _row(item: Any) -> dict[str, Any]:
@@ -50,6 +46,9 @@ def _row(item: Any) -> dict[str, Any]:
 
 def write_parquet(path: Path, items: Sequence[Any], kind: type) -> None:
     """Write dataclass instances of one kind; the file appears whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table = pa.Table.from_pylist([_row(item) for item in items], schema=_arrow_schema(kind))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -59,6 +58,8 @@ def write_parquet(path: Path, items: Sequence[Any], kind: type) -> None:
 
 def read_parquet(path: Path) -> list[dict[str, Any]]:
     """Rows of a Parquet file with its JSON columns decoded."""
+    import pyarrow.parquet as pq
+
     rows = pq.read_table(path).to_pylist()
     for row in rows:
         for name in _JSON_COLUMNS:

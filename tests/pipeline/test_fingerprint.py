@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tagpr.pipeline.fingerprint import FileHashes, code_digest, differences, digest
 
 
@@ -17,6 +19,21 @@ def test_code_digest_ignores_comments_docstrings_and_layout():
     assert code_digest(plain) == code_digest(dressed)
     assert code_digest(plain) != code_digest("def f(x):\n    return x + 2\n")
     assert code_digest(plain) != code_digest("def f(x):\n    'a'\n    return x + 2\n")
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "if a:\n  pass\nelse:\n",
+        "try:\n  pass\nexcept E:\n",
+        "try:\n  pass\nfinally:\n",
+        "match a:\n case 1:\n",
+        "class C:\n",
+    ],
+)
+def test_docstrings_of_functions_inside_other_statements_do_not_count(around):
+    plain, dressed = "  def f():\n    return 1\n", "  def f():\n    'One.'\n    return 1\n"
+    assert code_digest(around + plain) == code_digest(around + dressed)
 
 
 def test_file_hashes_are_remembered_and_renewed(tmp_path: Path):
