@@ -16,7 +16,8 @@ from rich.text import Text
 from tagpr.pipeline.execute import Outcome
 from tagpr.pipeline.plan import PlannedStage
 
-console = Console(highlight=False)
+# A pipe has no width: take one that the closing table fits into.
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 # Where output is not a terminal (CI, Slurm, `| tee`) a bar would be a mess of control characters: plain lines instead.
 LINE_EVERY_SECONDS = 15.0
 
