@@ -178,7 +178,9 @@ def remove_duplicates(pairs: Sequence[PreferencePair]) -> tuple[list[PreferenceP
     seen: set[tuple[str, ...]] = set()
     for pair in pairs:
         chosen, rejected = escape(pair.chosen), escape(pair.rejected)
-        exact = ("exact", pair.user_id, pair.task, escape(pair.query), chosen, rejected)
+        sides = (pair.user_id, pair.task, escape(pair.query), chosen, rejected)
+        # Two people may hold the same other answer: each is a mirror of its own, and losing one would tip the balance.
+        exact = ("N1", *sides, pair.other_record_id) if pair.negative_type == N1 else ("exact", *sides)
         words = " ".join(sorted(re.findall(r"\w+", rejected.casefold())))
         near = ("near", pair.record_id, pair.negative_type, chosen, words)
         if chosen == rejected:
@@ -189,7 +191,7 @@ def remove_duplicates(pairs: Sequence[PreferencePair]) -> tuple[list[PreferenceP
             removed["near_duplicate"] += 1
         else:
             kept.append(pair)
-        seen |= {exact, near}
+        seen |= {exact, near, ("exact", *sides)}
     return kept, removed
 
 

@@ -76,6 +76,7 @@ def test_every_pair_has_its_mirror(make_record, drawn):
         directed = Counter((p.record_id, p.other_record_id, p.chosen, p.rejected) for p in block)
         mirrored = Counter((p.other_record_id, p.record_id, p.rejected, p.chosen) for p in block)
         assert directed == mirrored
+        assert remove_duplicates(block) == (block, Counter())
         assert len({p.record_id for p in block}) <= 3
 
 

@@ -1,0 +1,272 @@
+"""Both stages on a world of a few people: pairs from a policy that writes noise, PRMU from them, a reward from PRMU."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from tagpr.chains.tags import TagVocabulary
+from tagpr.context import StageContext
+from tagpr.data.prompts import CompactStyle
+from tagpr.errors import BadInputError
+from tagpr.lm.backbone import Backbone, fresh_tiny, save_policy
+from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling
+from tagpr.prmu import pairs_stage, stage
+from tagpr.prmu.arch.agnostic import Agnostic
+from tagpr.prmu.arch.bilinear import Bilinear
+from tagpr.prmu.gate import GateNotMet, StopGate, WarnGate
+from tagpr.prmu.module import PrmuObjective
+from tagpr.prmu.pairs import PolicySample
+from tagpr.prmu.reward import PrmuReward
+from tagpr.schema import TrainerSettings
+from tagpr.storage import read_json, read_pairs, read_parquet, read_records, write_pairs, write_records
+from tagpr.training.optimizer import OptimizerSettings, adamw, constant
+
+TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
+LABELS = ("quiet", "cosy", "grand")
+ANSWERS = ("eerie", *LABELS, "nonsense", "lively")
+TRAINER = TrainerSettings(
+    accelerator="cpu", devices=1, strategy="auto", precision="32-true", threads=1, checkpoint_every=4, keep_last=2
+)
+PAIRS = pairs_stage.PairSettings(
+    mix={"N1": 0.4, "N1_label": 0.2, "N3": 0.1, "N4": 0.3},
+    max_pairs=500,
+    people_per_query=4,
+    labels_per_record=2,
+    samples=4,
+    no_history_samples=2,
+    max_prompts=9,
+    dev_prompts=5,
+    min_gap=0.2,
+    negatives_per_record=2,
+    dev_query_share=0.5,
+    shortcut_limit=0.65,
+    temperature=1.0,
+    max_new_tokens=8,
+)
+
+
+class LabelEngine(RolloutEngine):
+    """Gives one of ANSWERS after another; one of them is no label."""
+
+    def __init__(self, *, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.tokenizer = tokenizer
+
+    def generate(self, model, prompts, *, num_samples, sampling: Sampling, seed, on_done=None):
+        groups = []
+        for p in range(len(prompts)):
+            texts = [ANSWERS[(p + i) % len(ANSWERS)] for i in range(num_samples)]
+            groups.append([Completion(token_ids=(1,), logprobs=(0.0,), text=text, truncated=False) for text in texts])
+            if on_done:
+                on_done(num_samples)
+        return groups
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByteBackbone(Backbone):
+    inner: PreTrainedTokenizerBase
+
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        return self.inner
+
+    def policy(self) -> PreTrainedModel:
+        return fresh_tiny(
+            self.inner,
+            hidden_size=16,
+            intermediate_size=24,
+            num_layers=2,
+            num_heads=2,
+            num_kv_heads=1,
+            head_dim=8,
+            max_positions=128,
+            init_std=0.2,
+            seed=3,
+            attention=self.attention,
+        )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tokenizer, make_record) -> Path:
+    """Records in which a person's label is always the same, and a policy folder."""
+    root = tmp_path_factory.mktemp("prmu")
+    records = []
+    for split, people in (("train", range(9)), ("dev", range(9, 15))):
+        for u in people:
+            taste = LABELS[u % 3]
+            records += [
+                make_record(
+                    f"{split}-{u}-{q}",
+                    f"u{u}",
+                    query=f"{split} venue {q}",
+                    gold=taste,
+                    history=tuple((f"place {u} {i}", taste) for i in range(3)),
+                    split=split,
+                    purpose="dev" if split == "dev" else ("pairs" if q else "rl"),
+                )
+                for q in range(4)
+            ]
+    write_records(root / "records", [replace(r, truth={"rule": "taste"}) for r in records])
+    tokenizer.chat_template = TEMPLATE
+    backbone = ByteBackbone(dtype="float32", attention="sdpa", inner=tokenizer)
+    save_policy(backbone.policy(), tokenizer, root / "sft" / "policy")
+    return root
+
+
+@pytest.fixture(scope="module")
+def backbone(tokenizer) -> ByteBackbone:
+    return ByteBackbone(dtype="float32", attention="sdpa", inner=tokenizer)
+
+
+def settings(**changes) -> stage.PrmuSettings:
+    values = {
+        "arch": functools.partial(Bilinear, dim=16, prior_entries=1.0),
+        "objective": PrmuObjective(margin=0.0, temperature=1.0, contrast_weight=1.0, l2=0.01),
+        "gate": WarnGate(num_resamples=50),
+        "optimizer": OptimizerSettings(
+            create=functools.partial(adamw, learning_rate=3e-3, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0),
+            schedule=functools.partial(constant, warmup_steps=1),
+            clip_norm=1.0,
+        ),
+        "steps": 12,
+        "blocks_per_step": 4,
+        "blocks_per_micro_batch": 2,
+        "max_dropout": 0.5,
+        "train_entries": 2,
+        "max_entries": 3,
+        "max_tokens": 64,
+        "batch_tokens": 2048,
+        "cache_texts": 999,
+        "seen_share": 0.5,
+        "judged_pairs": 200,
+        "validate_every": 6,
+        "reference_people": 2,
+        "reference_answers": 3,
+        "calibration_bins": 5,
+    }
+    return stage.PrmuSettings(**(values | changes))
+
+
+def context(folder: Path, name: str, seed: int = 0) -> StageContext:
+    return StageContext(stage=name, seed=seed, checkpoints=folder / f"{name}-checkpoints")
+
+
+@pytest.fixture(scope="module")
+def made_pairs(folder, backbone) -> tuple[Path, dict]:
+    output = folder / "pairs"
+    output.mkdir()
+    counts = pairs_stage.run(
+        backbone=backbone,
+        prompt=CompactStyle(query_tokens=32, history_tokens=40, entry_tokens=20, order="ranked", thinking=False),
+        tags=TagVocabulary(names=()),
+        engine=LabelEngine,
+        pairs=PAIRS,
+        inputs={"records": folder / "records", "sft": folder / "sft"},
+        output=output,
+        context=context(folder, "pairs"),
+    )
+    return output, counts
+
+
+@pytest.fixture(scope="module")
+def trained(folder, backbone, made_pairs) -> tuple[Path, dict]:
+    output = folder / "prmu"
+    output.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        counts = stage.run(
+            backbone=backbone,
+            prmu=settings(),
+            trainer=TRAINER,
+            inputs={"records": folder / "records", "pairs": made_pairs[0]},
+            output=output,
+            context=context(folder, "prmu"),
+        )
+    return output, counts
+
+
+def test_pairs_of_every_type_from_the_right_people(folder, made_pairs):
+    output, counts = made_pairs
+    pairs = read_pairs(output)
+    records = {r.record_id: r for r in read_records(folder / "records")}
+    assert {p.negative_type for p in pairs} == {"N1", "N1_label", "N3", "N4"}
+    for pair in pairs:
+        record = records[pair.record_id]
+        assert record.split == pair.split
+        assert record.purpose in ("pairs", "dev")
+        assert pair.chosen == record.gold or pair.negative_type == "N4"
+        assert pair.chosen != pair.rejected
+    assert {p.query for p in pairs if p.split == "train"} & {p.query for p in pairs if p.split == "dev"} == set()
+    assert sum(n for name, n in counts.items() if name.startswith(("train_", "dev_"))) == len(pairs)
+    assert counts["gold_labels"] <= 27
+    assert read_json(output / "shortcuts.json")["accuracy"]["length"]["N1"] == 0.5
+
+
+def test_samples_carry_their_scores(made_pairs):
+    samples = [PolicySample(**row) for row in read_parquet(made_pairs[0] / "samples.parquet")]
+    assert {s.split for s in samples} == {"train", "dev"}
+    assert {s.with_history for s in samples} == {True, False}
+    assert all(not s.parsed and s.score == 0.0 for s in samples if s.answer == "nonsense")
+    assert any(s.score == 1.0 for s in samples)
+    assert made_pairs[1]["samples_parsed"] == sum(s.parsed for s in samples) < len(samples)
+
+
+def test_prmu_learns_taste_and_says_so(trained):
+    output, counts = trained
+    assert counts["steps"] == 12
+    assert counts["unseen_accuracy_N1"] > 0.9
+    assert counts["unseen_swap_accuracy"] > 0.9
+    assert counts["seen_accuracy_N1"] > 0.9
+    gate = read_json(output / "gate.json")
+    assert gate["swap"]["met"]
+    assert gate["best_of_n"]["gain_over_random"] > 0
+    calibration = read_json(output / "calibration.json")
+    assert calibration["temperature"] > 0
+    assert read_json(output / "model" / "prmu.json")["temperature"] == calibration["temperature"]
+    assert "prmu/unseen/swap_accuracy" in (output / "metrics.csv").read_text()
+
+
+def test_the_reward_likes_what_the_person_likes(folder, trained):
+    records = read_records(folder / "records", splits=["train"])
+    reward = PrmuReward.from_stage(
+        trained[0], records, blind_share=0.5, clip=3.0, max_records=4, cache_texts=999, device="cpu"
+    )
+    asked = [r for r in records if r.purpose == "rl"]
+    scores = reward.prmu_scores(asked, [list(LABELS)] * len(asked))
+    liked = [LABELS[i] for i in scores.rewards.argmax(dim=1)]
+    assert sum(a == r.gold for a, r in zip(liked, asked, strict=True)) >= 8
+    assert 0.0 <= scores.saturated_share <= 1.0
+    assert torch.isfinite(scores.rewards).all()
+
+
+def test_agnostic_is_at_half_and_stopped_by_the_gate(folder, backbone, made_pairs):
+    output = folder / "agnostic"
+    output.mkdir()
+    with pytest.raises(GateNotMet, match=r"swap accuracy 0\.500"):
+        stage.run(
+            backbone=backbone,
+            prmu=settings(arch=Agnostic, gate=StopGate(num_resamples=50), steps=4, validate_every=0),
+            trainer=TRAINER,
+            inputs={"records": folder / "records", "pairs": made_pairs[0]},
+            output=output,
+            context=context(folder, "agnostic"),
+        )
+    assert read_json(output / "gate.json")["swap"]["accuracy"] == 0.5
+
+
+def test_no_pairs_is_an_error(folder, backbone, made_pairs, tmp_path):
+    write_pairs(tmp_path, [])
+    with pytest.raises(BadInputError, match="no training pairs"):
+        stage.run(
+            backbone=backbone,
+            prmu=settings(),
+            trainer=TRAINER,
+            inputs={"records": folder / "records", "pairs": tmp_path},
+            output=tmp_path,
+            context=context(tmp_path, "empty"),
+        )
