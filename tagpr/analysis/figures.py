@@ -1,0 +1,358 @@
+"""What a row is worth: metrics, scores, gap closed, gain, contrasts; with intervals over people and replicates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from tagpr.analysis.comparison import ComparedRow, Comparison
+from tagpr.analysis.runs import Spent
+from tagpr.evaluation.references import NAMES
+from tagpr.evaluation.statistics import (
+    MIN_PEOPLE,
+    Statistic,
+    bootstrap,
+    collect,
+    difference,
+    estimate,
+    gap_closed,
+    holm,
+    mean_over_tasks,
+    outcome,
+    sign_flip_test,
+)
+
+GREEDY, SAMPLE = "greedy", "sample"
+BLIND, BEST = "blind", "bayes"
+NUM_RESAMPLES = 10_000
+LEVEL = 0.95
+TIE_MARGIN = 0.01  # of the score; METHOD notes of this project
+_SEED = 20250928  # of the resampling: the same runs give the same table
+
+Column = tuple[str, str, bool]  # row, decoding, lenient
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure and its interval; no interval where there are too few people for one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowFigures:
+    """Everything that a table says of one row. Means over replicates."""
+
+    name: str
+    run_name: str
+    policy: str  # `reference` for rows that are no model
+    seeds: tuple[int, ...]
+    people: int  # distinct, over all replicates where each has its own
+    questions: int
+    metrics: Mapping[tuple[str, str], Mapping[str, float]]  # (task, decoding) -> official metrics
+    lenient_metrics: Mapping[tuple[str, str], Mapping[str, float]]
+    parse_failures: Mapping[str, float]  # decoding -> share of answers
+    scores: Mapping[str, Estimate]  # decoding -> mean over tasks of the task's reward
+    lenient_scores: Mapping[str, Estimate]
+    gap_closed: Mapping[str, Estimate]
+    gain: Estimate | None  # lenient greedy score minus that of the best untrained row
+    relative_gain: float | None  # gain / the score of the best untrained row
+    spent: Spent | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """A row's greedy score minus the baseline's, on the questions that both answered."""
+
+    name: str
+    baseline: str
+    seeds: tuple[int, ...]
+    difference: Estimate
+    p: float | None  # None with a single replicate
+    adjusted_p: float | None
+    outcome: str  # holds, fails, tie or undecided; "" with a single replicate
+
+
+class Panel:
+    """Rows that answered the same questions, as one array: a single resampling serves all their figures, paired.
+
+    Args:
+        comparison: where the rows come from.
+        rows: at least one; only questions that all of them answered count.
+    """
+
+    def __init__(self, comparison: Comparison, rows: Sequence[ComparedRow]) -> None:
+        self.columns: dict[Column, int] = {}
+        sources = []
+        for row in rows:
+            for decoding in row.decodings:
+                for lenient in (False, True):
+                    self.columns[row.name, decoding, lenient] = len(sources)
+                    sources.append((row, decoding, lenient))
+        self.blind, self.best = len(sources), len(sources) + 1
+        self.seeds = tuple(seed for seed in comparison.seeds if all(seed in row.by_seed for row in rows))
+        values: list[tuple[Hashable, str, str, Sequence[float]]] = []
+        for seed in self.seeds:
+            answers = [row.by_seed[seed].evaluations[decoding].questions for row, decoding, _ in sources]
+            beside = comparison.ceilings[seed].references
+            shared = set(answers[0]).intersection(*answers[1:])
+            # In the order of the first row's file, so that the same runs give the same resamples.
+            for key in (key for key in answers[0] if key in shared):
+                own = [
+                    questions[key].lenient_score if lenient else questions[key].score
+                    for questions, (_, _, lenient) in zip(answers, sources, strict=True)
+                ]
+                known = [beside.get(name, {}).get(key, math.nan) for name in (BLIND, BEST)]
+                values.append((seed, answers[0][key].user_id, key[0], [*own, *known]))
+        self.cells = collect(values, nested=comparison.simulated) if values else None
+
+    @property
+    def num_questions(self) -> int:
+        return 0 if self.cells is None else int(self.cells.counts.sum())
+
+    @property
+    def num_people(self) -> int:
+        return 0 if self.cells is None else self.cells.num_people
+
+    def estimates(
+        self, statistics: Sequence[Statistic], *, levels: Sequence[float]
+    ) -> list[tuple[float, float, list[tuple[float, float] | None]]]:
+        """Per statistic: its value, its standard error, and an interval for each level (None with fewer than
+        MIN_PEOPLE people)."""
+        if self.cells is None or not statistics:
+            return [(math.nan, math.nan, [None for _ in levels]) for _ in statistics]
+        drawn = bootstrap(
+            self.cells,
+            lambda means: np.stack([one(means) for one in statistics], axis=1),
+            num_resamples=NUM_RESAMPLES,
+            seed=_SEED,
+        )
+        result = []
+        for position, statistic in enumerate(statistics):
+            samples = drawn[:, position]
+            samples = samples[np.isfinite(samples)]
+            bounds: list[tuple[float, float] | None] = [None for _ in levels]
+            if len(samples) and self.cells.num_people >= MIN_PEOPLE:
+                tails = [((1 - level) / 2, (1 + level) / 2) for level in levels]
+                bounds = [(float(low), float(high)) for low, high in (np.quantile(samples, tail) for tail in tails)]
+            error = float(samples.std()) if len(samples) else math.nan
+            result.append((estimate(self.cells, statistic), error, bounds))
+        return result
+
+    def per_replicate(self, statistic: Statistic) -> list[float]:
+        """The statistic in each replicate alone."""
+        if self.cells is None:
+            return []
+        sums, counts = self.cells.sums.sum(axis=1), self.cells.counts.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return statistic(sums / counts[:, :, None]).tolist()
+
+
+def row_figures(comparison: Comparison) -> list[RowFigures]:
+    """Figures of every row, references first and last: history-blind above, best possible below."""
+    best_base = best_backbone_row(comparison)
+    by_row = {
+        figures.name: figures
+        for rows in _same_questions(comparison)
+        for figures in _panel_figures(comparison, rows, best_base)
+    }
+    own = [by_row[row.name] for row in comparison.rows]
+    beside = {figures.name: figures for figures in _reference_figures(comparison)}
+    return [
+        *(figures for name, figures in beside.items() if name != BEST),
+        *own,
+        *(figures for name, figures in beside.items() if name == BEST),
+    ]
+
+
+def best_backbone_row(comparison: Comparison) -> ComparedRow | None:
+    """The untrained row with the highest mean lenient score: what gains are measured against."""
+    rows = [row for row in comparison.rows if row.is_backbone and GREEDY in row.decodings]
+    return max(rows, key=lambda row: _mean_score(row, "lenient_score"), default=None)
+
+
+def _mean_score(row: ComparedRow, key: str) -> float:
+    evaluations = [own.evaluations[GREEDY] for own in row.by_seed.values()]
+    known = [fmean(task[key] for task in one.tasks.values()) for one in evaluations if _has_golds(one.tasks.values())]
+    return fmean(known) if known else -math.inf
+
+
+def _has_golds(tasks: Iterable[Mapping[str, object]]) -> bool:
+    return all("metrics" in task for task in tasks)
+
+
+def _same_questions(comparison: Comparison) -> list[list[ComparedRow]]:
+    groups: dict[Hashable, list[ComparedRow]] = {}
+    for row in comparison.rows:
+        answered = frozenset(
+            (seed, decoding, frozenset(one.questions))
+            for seed, own in row.by_seed.items()
+            for decoding, one in own.evaluations.items()
+        )
+        groups.setdefault(answered, []).append(row)
+    return list(groups.values())
+
+
+def _panel_figures(comparison: Comparison, rows: list[ComparedRow], base: ComparedRow | None) -> list[RowFigures]:
+    if base is not None and not all(row.by_seed.keys() <= base.by_seed.keys() for row in rows):
+        base = None
+    panel = Panel(comparison, rows if base is None or base in rows else [*rows, base])
+    column = panel.columns
+    wanted: dict[tuple[str, ...], Statistic] = {}
+    for row in rows:
+        for decoding in row.decodings:
+            strict, lenient = column[row.name, decoding, False], column[row.name, decoding, True]
+            wanted[row.name, decoding, "score"] = mean_over_tasks(strict)
+            wanted[row.name, decoding, "lenient_score"] = mean_over_tasks(lenient)
+            if comparison.simulated:
+                wanted[row.name, decoding, "gap_closed"] = gap_closed(strict, panel.blind, panel.best)
+        if base is not None and GREEDY in row.decodings:
+            wanted[row.name, "gain"] = difference(column[row.name, GREEDY, True], column[base.name, GREEDY, True])
+    if base is not None:
+        wanted["base", "lenient_score"] = mean_over_tasks(column[base.name, GREEDY, True])
+    computed = dict(zip(wanted, panel.estimates(list(wanted.values()), levels=[LEVEL]), strict=True))
+    found = {key: _estimate(value, bounds[0]) for key, (value, _, bounds) in computed.items()}
+    denominator, error, _ = computed.get(("base", "lenient_score"), (math.nan, math.nan, []))
+    result = []
+    for row in rows:
+        gain = found.get((row.name, "gain")) if row is not base else None
+        spent = [own.spent for own in row.by_seed.values()]
+        result.append(
+            RowFigures(
+                name=row.name, run_name=row.run_name, policy=row.first.policy, seeds=tuple(row.by_seed),
+                people=panel.num_people, questions=panel.num_questions // max(len(panel.seeds), 1),
+                metrics=_metrics(row, "metrics"), lenient_metrics=_metrics(row, "lenient_metrics"),
+                parse_failures={decoding: _parse_failures(row, decoding) for decoding in row.decodings},
+                scores={d: found[row.name, d, "score"] for d in row.decodings},
+                lenient_scores={d: found[row.name, d, "lenient_score"] for d in row.decodings},
+                gap_closed={d: found[row.name, d, "gap_closed"] for d in row.decodings if comparison.simulated},
+                gain=gain,
+                # Within two standard errors of 0 a ratio to it says nothing.
+                relative_gain=gain.value / denominator if gain is not None and denominator > 2 * error else None,
+                spent=Spent(
+                    gold_labels=fmean(one.gold_labels for one in spent),
+                    rl_steps=fmean(one.rl_steps for one in spent),
+                    prmu_calls=fmean(one.prmu_calls for one in spent),
+                    cpu_seconds=fmean(one.cpu_seconds for one in spent),
+                    resumed=any(one.resumed for one in spent),
+                ),
+            )
+        )  # fmt: skip
+    return result
+
+
+def _estimate(value: float, bounds: tuple[float, float] | None) -> Estimate:
+    return Estimate(value=value) if bounds is None else Estimate(value=value, low=bounds[0], high=bounds[1])
+
+
+def _metrics(row: ComparedRow, key: str) -> dict[tuple[str, str], dict[str, float]]:
+    result = {}
+    for decoding in row.decodings:
+        evaluations = [own.evaluations[decoding] for own in row.by_seed.values()]
+        for task in evaluations[0].tasks:
+            per_seed = [one.tasks[task][key] for one in evaluations if key in one.tasks.get(task, {})]
+            if per_seed:
+                result[task, decoding] = _mean_of(per_seed)
+    return result
+
+
+def _mean_of(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: fmean(one[name] for one in metrics) for name in metrics[0]}
+
+
+def _parse_failures(row: ComparedRow, decoding: str) -> float:
+    tasks = [task for own in row.by_seed.values() for task in own.evaluations[decoding].tasks.values()]
+    return sum(task["n"] * task["parse_failures"] for task in tasks) / sum(task["n"] for task in tasks)
+
+
+def _reference_figures(comparison: Comparison) -> list[RowFigures]:
+    result = []
+    for name in NAMES:
+        metrics, scores = {}, []
+        for task in comparison.tasks:
+            known = [
+                one.tasks[task]["references"][name]
+                for one in comparison.ceilings.values()
+                if name in one.tasks.get(task, {}).get("references", {})
+            ]
+            if known:
+                metrics[task, GREEDY] = _mean_of([one["metrics"] for one in known])
+                scores.append(fmean(one["score"] for one in known))
+        if not metrics:
+            continue
+        # A mean over some of the tasks would stand beside means over all of them.
+        everywhere = len(scores) == len(comparison.tasks)
+        ends = {BLIND: 0.0, BEST: 1.0}
+        questions = [one.references.get(name, {}) for one in comparison.ceilings.values()]
+        result.append(
+            RowFigures(
+                name=name, run_name="", policy="reference", seeds=tuple(comparison.ceilings), people=0,
+                questions=round(fmean(map(len, questions))), metrics=metrics, lenient_metrics=metrics,
+                parse_failures={}, scores={GREEDY: Estimate(value=fmean(scores))} if everywhere else {},
+                lenient_scores={}, gap_closed={GREEDY: Estimate(value=ends[name])} if name in ends else {}, gain=None,
+                relative_gain=None, spent=None,
+            )
+        )  # fmt: skip
+    return result
+
+
+def contrasts(comparison: Comparison, baseline: ComparedRow, rows: Sequence[ComparedRow]) -> list[Contrast]:
+    """Each row against the baseline: difference of mean scores with its interval; with two replicates or more,
+    sign-flip p over replicates, adjusted by Holm over all rows given here, and what follows."""
+    found: list[tuple[ComparedRow, Panel, float, list[tuple[float, float] | None], float | None]] = []
+    for row in rows:
+        panel = Panel(comparison, [row, baseline])
+        statistic = difference(panel.columns[row.name, GREEDY, False], panel.columns[baseline.name, GREEDY, False])
+        value, _, bounds = panel.estimates([statistic], levels=[LEVEL, 0.90])[0]
+        replicates = panel.per_replicate(statistic)
+        p = sign_flip_test(replicates, num_flips=NUM_RESAMPLES, seed=_SEED) if len(replicates) > 1 else None
+        found.append((row, panel, value, bounds, p))
+    tested = [p for *_, p in found if p is not None]
+    adjusted = iter(holm(tested)) if tested else iter(())
+    result = []
+    for row, panel, value, bounds, p in found:
+        adjusted_p = None if p is None else next(adjusted)
+        result.append(
+            Contrast(
+                name=row.name, baseline=baseline.name, seeds=panel.seeds, difference=_estimate(value, bounds[0]), p=p,
+                adjusted_p=adjusted_p,
+                outcome="" if adjusted_p is None else outcome(
+                    estimate=value, adjusted_p=adjusted_p, interval_90=bounds[1], margin=TIE_MARGIN
+                ),
+            )
+        )  # fmt: skip
+    return result
+
+
+def map_finite(figures: RowFigures, keep: Callable[[str, float], None]) -> None:
+    """Hand every finite figure of a row to `keep` under a readable name: `score/greedy`, `S2/greedy/accuracy`, ..."""
+
+    def estimate_of(name: str, one: Estimate | None) -> None:
+        if one is None:
+            return
+        for suffix, value in (("", one.value), ("/low", one.low), ("/high", one.high)):
+            if value is not None and math.isfinite(value):
+                keep(name + suffix, value)
+
+    for decoding in figures.scores:
+        estimate_of(f"score/{decoding}", figures.scores[decoding])
+        estimate_of(f"lenient_score/{decoding}", figures.lenient_scores.get(decoding))
+        estimate_of(f"gap_closed/{decoding}", figures.gap_closed.get(decoding))
+    estimate_of("gain", figures.gain)
+    if figures.relative_gain is not None:
+        keep("relative_gain", figures.relative_gain)
+    for decoding, share in figures.parse_failures.items():
+        keep(f"parse_failures/{decoding}", share)
+    for kind, by_task in (("", figures.metrics), ("lenient/", figures.lenient_metrics)):
+        for (task, decoding), metrics in by_task.items():
+            for name, value in metrics.items():
+                keep(f"{task}/{decoding}/{kind}{name}", value)
+    if figures.spent is not None:
+        for name in ("gold_labels", "rl_steps", "prmu_calls", "cpu_seconds"):
+            keep(name, getattr(figures.spent, name))

@@ -1,0 +1,197 @@
+"""What has to be said beside a table: warnings that a reader must not miss, and what each column means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from tagpr.analysis.comparison import ComparedRow, Comparison
+from tagpr.analysis.figures import BEST, BLIND, GREEDY, NUM_RESAMPLES, TIE_MARGIN, RowFigures
+from tagpr.analysis.runs import Artifact, Evaluation
+from tagpr.evaluation.references import NAMES
+from tagpr.evaluation.statistics import MIN_PEOPLE
+from tagpr.storage import read_json
+
+MANY_FAILURES = 0.05
+REPLICATES_FOR_CLAIMS = 10
+
+
+def warnings_of(comparison: Comparison, figures: Sequence[RowFigures]) -> list[str]:
+    """What is wrong with, or missing from, the evidence of a table."""
+    models = [row for row in figures if row.policy != "reference"]
+    return [
+        *_gate_warnings(comparison),
+        *_people_warnings(models),
+        *_failure_warnings(models),
+        *_replicate_warnings(comparison, models),
+        *_history_lines(comparison),
+    ]
+
+
+def prmu_stages(row: ComparedRow) -> list[Artifact]:
+    """The reward models that a row's policy followed."""
+    return [stage for own in row.by_seed.values() for stage in own.stages if stage.stage == "prmu"]
+
+
+def gate_of(stage: Artifact) -> Mapping[str, Any] | None:
+    """gate.json of a PRMU artifact; None where it has none."""
+    path = stage.folder / "gate.json"
+    return read_json(path) if path.is_file() else None
+
+
+def fails_gate(row: ComparedRow) -> bool:
+    """Whether a row's policy followed a reward model that did not pass its gate, in any replicate."""
+    return any((gate := gate_of(stage)) is not None and not gate["met"] for stage in prmu_stages(row))
+
+
+def _gate_warnings(comparison: Comparison) -> list[str]:
+    stages = {
+        (row.run_name, stage.fingerprint): (seed, stage)
+        for row in comparison.rows
+        for seed, own in row.by_seed.items()
+        for stage in own.stages
+        if stage.stage == "prmu"
+    }
+    lines = []
+    for (run_name, _), (seed, stage) in stages.items():
+        gate = gate_of(stage)
+        if gate is None or gate["met"]:
+            continue
+        parts = [
+            f"{words} cannot be measured"
+            if gate[key] is None
+            else f"{words} {gate[key][figure]:.3f}, lower 95 % bound {gate[key]['lower']:.3f}, expected > {bound}"
+            for key, words, figure, bound in (
+                ("swap", "swap accuracy", "accuracy", "0.5"),
+                ("best_of_n", "best-of-n gain over its user-blind twin", "gain_over_blind", "0"),
+            )
+            if gate[key] is None or not gate[key]["met"]
+        ]
+        lines.append(f"PRMU GATE NOT MET ({run_name}, seed {seed}): {'; '.join(parts)}.")
+    return lines
+
+
+def _people_warnings(models: Sequence[RowFigures]) -> list[str]:
+    few = [row for row in models if row.people < MIN_PEOPLE]
+    if not few:
+        return []
+    people = max(row.people for row in few)
+    return [f"{people} people (fewer than {MIN_PEOPLE}): values per person in per_person.md, no intervals."]
+
+
+def _failure_warnings(models: Sequence[RowFigures]) -> list[str]:
+    bad = [
+        f"{row.name} {row.parse_failures[GREEDY]:.0%}"
+        for row in models
+        if row.parse_failures.get(GREEDY, 0.0) > MANY_FAILURES
+    ]
+    return [f"Greedy answers that could not be read: {', '.join(bad)}."] if bad else []
+
+
+def _replicate_warnings(comparison: Comparison, models: Sequence[RowFigures]) -> list[str]:
+    num = len(comparison.seeds)
+    lines = []
+    if num == 1:
+        lines.append("One replicate: intervals cover people, not training. No claims.")
+    elif num < REPLICATES_FOR_CLAIMS:
+        lines.append(f"{num} replicates: fewer than the {REPLICATES_FOR_CLAIMS} that claims need.")
+    missing = [f"{row.name} ({len(row.seeds)})" for row in models if len(row.seeds) < num]
+    if missing:
+        lines.append(f"Rows with fewer replicates than the table's {num}: {', '.join(missing)}.")
+    mixed = [row.name for row in comparison.rows if len({_code(own.evaluations) for own in row.by_seed.values()}) > 1]
+    if mixed:
+        lines.append(f"Replicates that were computed by different versions of the code: {', '.join(mixed)}.")
+    resumed = [row.name for row in models if row.spent is not None and row.spent.resumed]
+    if resumed:
+        lines.append(f"CPU-seconds count only since the last resume: {', '.join(resumed)}.")
+    return lines
+
+
+def _code(evaluations: Mapping[str, Evaluation]) -> str:
+    # An evaluation's rooms hold those of every stage but the trainers'.
+    return str(sorted((name, sorted(one.manifest.get("code", {}).items())) for name, one in evaluations.items()))
+
+
+def _history_lines(comparison: Comparison) -> list[str]:
+    """How much of real people's histories the prompts hold."""
+    if comparison.simulated:
+        return []
+    lines = []
+    for task in comparison.tasks:
+        shown = [one.tasks[task]["history"] for one in comparison.ceilings.values() if task in one.tasks]
+        mean = {name: fmean(each[name] for each in shown) for name in shown[0]}
+        lines.append(
+            f"{task}: of {mean['entries_in_profile']:.1f} entries per history {mean['entries_retrieved']:.1f} are "
+            f"retrieved and {mean['entries_shown']:.1f} fit the token budget ({mean['entries_cut']:.1f} of them "
+            f"shortened, {mean['entries_dropped']:.1f} dropped): {mean['characters_shown']:.1%} of its characters."
+        )
+    return lines
+
+
+def definitions(comparison: Comparison, figures: Sequence[RowFigures], base: str | None) -> list[str]:
+    """The meaning of every figure in a table."""
+    names = [row.name for row in figures if row.policy == "reference"]
+    nested = "each replicate its own people" if comparison.simulated else "the same people in every replicate"
+    lines = [
+        "Columns named by a task: its official metric, greedy decoding, over all questions (lower is better for MAE "
+        "and RMSE).",
+        "Score: mean over tasks, each with the same weight, of the mean over its questions of the task's reward "
+        "(exact label; 1 - |error| / 4; mean of ROUGE-1 and ROUGE-L), on strictly read answers; an unreadable answer "
+        "is scored as the official evaluator does. `T=1`: one sample at temperature 1.",
+    ]
+    if comparison.simulated:
+        lines += [
+            f"Gap closed = (M - M_{BLIND}) / (M_{BEST} - M_{BLIND}), M the greedy score, a ratio of means over tasks: "
+            "0 = knows nothing of the person, 1 = all there is to know. It is no share: it may be negative or exceed "
+            "1, since golds are noisy and titles have a reference in place of an optimum.",
+            f"`{BLIND}` and `{BEST}` answer the same questions; `{BEST}` is given the history of the row whose prompts "
+            "show the most of it, whatever the other rows are shown.",
+            "The people are simulated: no figure here may be compared with, or averaged with, one on LaMP.",
+        ]
+    lines += [f"`{name}`: {NAMES[name]}." for name in names if not (comparison.simulated and name in (BLIND, BEST))]
+    if base is not None:
+        lines.append(
+            f"Gain: score minus that of `{base}`, the best untrained row, both with answers read by the same lenient "
+            "reader; the relative gain divides by the latter, and is left out where that is within two standard "
+            "errors of 0. The best untrained row is chosen on the questions shown, which can only make gains smaller."
+        )
+    if any(task.startswith("LaMP") for task in comparison.tasks):
+        lines.append(
+            "The paper of the method (arXiv 2509.23140) claims a mean relative improvement of 32.65 % over its base "
+            "model, on LaMP and a private data set; how its mean is formed is not known."
+        )
+    lines += [
+        f"Intervals: 95 %, percentile bootstrap with {NUM_RESAMPLES:,} resamples of people and replicates ({nested}); "
+        "with one replicate of people alone.",
+        "Costs sum over every stage that made the policy, also where a stage was reused: distinct gold labels of "
+        "train people that were looked at, RL optimizer steps, answers that PRMU judged during RL, CPU-seconds of all "
+        "threads. Means over replicates; evaluation is not included.",
+    ]
+    return lines
+
+
+def contrast_definition(num_rows: int) -> str:
+    """The meaning of the contrasts' columns."""
+    return (
+        "Difference of greedy scores on the questions that both rows answered. p: sign-flip over replicates, two-sided "
+        f"(with R replicates not below 2/2^R); Holm over the {num_rows} rows listed. holds / fails: adjusted p <= .05; "
+        f"tie: the 90 % interval lies within +-{TIE_MARGIN:g} of the score; undecided: neither."
+    )
+
+
+def arm_lines(comparison: Comparison) -> list[str]:
+    """How each RL row came about: its stages, their steps and what they paid."""
+    lines = []
+    for row in comparison.rows:
+        stages = row.first.rl_stages
+        if not stages:
+            continue
+        parts = []
+        for stage in stages:
+            counts = stage.counts
+            weights = ", ".join(f"{k.removeprefix('weight_')} {v:.3g}" for k, v in counts.items() if "weight_" in k)
+            judged = f", {counts['prmu_calls']:g} PRMU calls" if counts.get("prmu_calls") else ""
+            parts.append(f"{stage.stage} {counts.get('steps', 0):g} steps{judged} (weights: {weights or 'none'})")
+        lines.append(f"{row.name}: {'; then '.join(parts)}")
+    return lines

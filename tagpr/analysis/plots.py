@@ -1,0 +1,140 @@
+"""Pictures of runs: how each stage learned, and what every row is worth."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")  # files only: no display is needed
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tagpr.analysis.comparison import Comparison
+from tagpr.analysis.figures import BEST, BLIND, GREEDY, RowFigures
+from tagpr.analysis.runs import Artifact, Run
+
+DOTS_PER_INCH = 150
+COLOURS = {"task": "tab:blue", "tag": "tab:orange", "prmu": "tab:green", "total": "black", "dev": "tab:red"}
+
+Series = list[tuple[float, float]]  # (step, value)
+
+
+def read_metrics(stage: Artifact) -> dict[str, Series]:
+    """metrics.csv of a trained stage, a series per metric; steps without a value are left out."""
+    series: dict[str, Series] = {}
+    with (stage.folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            for name, text in row.items():
+                if name != "step" and text:
+                    series.setdefault(name, []).append((float(row["step"]), float(text)))
+    return series
+
+
+def plot_training(run: Run, folder: Path) -> Path:
+    """`training.png`: SFT's loss, PRMU's accuracy on people it knows and on new ones, RL's raw reward terms and its
+    score on dev people, stage after stage."""
+    path = max((row.stages for row in run.rows.values()), key=len)
+    trained = [stage for stage in path if (stage.folder / "metrics.csv").is_file()]
+    kinds = [
+        ("sft", _draw_sft, [stage for stage in trained if stage.stage == "sft"]),
+        ("prmu", _draw_prmu, [stage for stage in trained if stage.stage == "prmu"]),
+        ("rl", _draw_rl, [stage for stage in trained if stage.stage.startswith("rl_")]),
+    ]
+    shown = [(draw, stages) for _, draw, stages in kinds if stages]
+    figure, axes = plt.subplots(1, max(len(shown), 1), figsize=(5.2 * max(len(shown), 1), 3.6), squeeze=False)
+    for axis, (draw, stages) in zip(axes[0], shown, strict=False):
+        draw(axis, stages)
+        axis.set_xlabel("optimizer steps")
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=7, loc="best")
+    figure.suptitle(f"{run.experiment}, {run.run_name}, seed {run.seed}")
+    return _save(figure, folder / "training.png")
+
+
+def _draw(axis: Axes, series: Series | None, label: str, **style: object) -> None:
+    if series:
+        axis.plot(*zip(*series, strict=True), label=label, **style)  # type: ignore[arg-type]
+
+
+def _draw_sft(axis: Axes, stages: Sequence[Artifact]) -> None:
+    metrics = read_metrics(stages[0])
+    axis.set_title("SFT: loss in nats per token")
+    _draw(axis, metrics.get("sft/loss"), "train people", alpha=0.6)
+    _draw(axis, metrics.get("sft/dev_loss"), "dev people", marker="o", markersize=3)
+    axis.set_yscale("log")
+
+
+def _draw_prmu(axis: Axes, stages: Sequence[Artifact]) -> None:
+    metrics = read_metrics(stages[0])
+    axis.set_title("PRMU: whose answer is it?")
+    for key, label in (("seen", "known people, new questions"), ("unseen", "new people")):
+        swaps = metrics.get(f"prmu/{key}/swap_accuracy")
+        _draw(axis, swaps, f"swap accuracy, {label}", marker="o", markersize=3)
+    _draw(axis, metrics.get("prmu/accuracy"), "pair accuracy in training", alpha=0.4)
+    axis.axhline(0.5, color="grey", linestyle="--", linewidth=1, label="chance")
+
+
+def _draw_rl(axis: Axes, stages: Sequence[Artifact]) -> None:
+    axis.set_title("RL: rewards per rollout, raw, and dev score")
+    offset, named = 0.0, set[str]()
+
+    def draw(series: Series | None, label: str, **style: object) -> None:
+        shifted = [(step + offset, value) for step, value in series or ()]
+        _draw(axis, shifted, "_" if label in named else label, **style)
+        named.add(label)
+
+    for stage in stages:
+        metrics = read_metrics(stage)
+        for term in ("task", "tag", "prmu"):
+            draw(metrics.get(f"rl/reward/{term}"), f"R_{term}", color=COLOURS[term], alpha=0.7)
+        draw(metrics.get("rl/rollout/parse_failures"), "parse failures", color="grey", linestyle=":")
+        draw(metrics.get("rl/dev/score"), "greedy score, dev people", color=COLOURS["dev"], marker="o", markersize=3)
+        if offset:
+            axis.axvline(offset, color="grey", linewidth=1)
+        axis.text(offset, 1.0, f" {stage.stage}", transform=axis.get_xaxis_transform(), va="top", fontsize=7)
+        offset += stage.counts.get("steps", 0)
+
+
+def plot_scores(comparison: Comparison, figures: Sequence[RowFigures], path: Path) -> Path:
+    """What every row is worth: gap closed on simulated people, the mean score on real ones, with 95 % intervals."""
+    if comparison.simulated:
+        rows = [(row.name, row.gap_closed.get(GREEDY), row) for row in figures if row.name not in (BLIND, BEST)]
+        title = "Gap closed between history-blind (0) and best possible (1)"
+    else:
+        rows = [(row.name, row.scores.get(GREEDY), row) for row in figures]
+        title = "Mean score over tasks"
+    known = [(name, one, row) for name, one, row in rows if one is not None and math.isfinite(one.value)]
+    figure, axis = plt.subplots(figsize=(7, 1.2 + 0.38 * max(len(known), 1)))
+    for place, (_, one, row) in enumerate(known):
+        trained = row.policy not in ("backbone", "reference")
+        axis.barh(place, one.value, color="tab:blue" if trained else "lightgrey", height=0.65)
+        if one.low is not None and one.high is not None:
+            axis.hlines(place, one.low, one.high, color="black", linewidth=1.5)
+            axis.vlines((one.low, one.high), place - 0.12, place + 0.12, color="black", linewidth=1.5)
+    axis.set_yticks(range(len(known)), [name for name, _, _ in known])
+    axis.invert_yaxis()
+    if comparison.simulated:
+        for end in (0.0, 1.0):
+            axis.axvline(end, color="grey", linestyle="--", linewidth=1)
+    seeds = len(comparison.seeds)
+    axis.set_title(title, fontsize=10)
+    covers = "people, not training" if seeds == 1 else "people and training"
+    axis.set_xlabel(
+        f"{comparison.title}: greedy; {seeds} replicate{'s' if seeds > 1 else ''}, 95 % over {covers}", fontsize=8
+    )
+    axis.grid(axis="x", alpha=0.3)
+    return _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=DOTS_PER_INCH)
+    plt.close(figure)
+    return path

@@ -1,0 +1,125 @@
+"""Run folders made by hand, with scores written by the evaluate stage's own function."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from tagpr import storage
+from tagpr.chains.tags import TagVocabulary
+from tagpr.evaluation.predict import read_completion
+from tagpr.evaluation.stage import task_scores
+from tagpr.lm.generation.base import Completion
+from tagpr.tasks import task_named
+from tagpr.types import ProfileEntry, Prompt, Record, Reference
+
+
+class Asked(NamedTuple):
+    """A question with the references' answers to it."""
+
+    task: str
+    record: str
+    user: str
+    gold: str
+    references: Mapping[str, str]  # name -> answer
+
+
+@dataclass
+class RunFolders:
+    """Writes stages into a cache and run folders beside it, as the pipeline does."""
+
+    root: Path
+    Asked = Asked
+
+    def asked(self, task: str, record: str, user: str, gold: str, blind: str, bayes: str) -> Asked:
+        """A question to a simulated person."""
+        return Asked(task, record, user, gold, {"blind": blind, "bayes": bayes})
+
+    def stage(self, name: str, fingerprint: str, **manifest) -> Path:
+        folder = self.root / "cache" / name / fingerprint
+        storage.write_json(folder / "manifest.json", {"stage": name, "fingerprint": fingerprint, **manifest})
+        return folder
+
+    def records(self, fingerprint: str, data: str) -> None:
+        self.stage("records", fingerprint, config={"data": {"name": data}}, source_files={}, counts={}, cpu_seconds=1.0)
+
+    def evaluation(
+        self,
+        fingerprint: str,
+        asked: Sequence[Asked],
+        answers: Sequence[str],
+        *,
+        records="r0",
+        shown=2,
+        decoding="greedy",
+    ) -> str:
+        entries = tuple(ProfileEntry(entry_id=str(i), input="abcd", response="1") for i in range(4))
+        prompts = [
+            Prompt(
+                record=Record(
+                    record_id=q.record, user_id=q.user, task=q.task, split="test", purpose="test", question="",
+                    query="", gold=q.gold, profile=entries, retrieved=(0, 1, 2),
+                ),
+                text="", history=entries[:shown], thinking=False, num_cut=0, num_dropped=3 - shown,
+            )
+            for q in asked
+        ]  # fmt: skip
+        none = TagVocabulary(names=[])
+        predictions = [
+            read_completion(prompt, completion(answer), tags=none, decoding=decoding, sample_index=0)
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+        references = [
+            Reference(
+                record_id=q.record, user_id=q.user, task=q.task, name=name, answer=answer, gold=q.gold,
+                score=task_named(q.task).score(answer, q.gold),
+            )
+            for q in asked
+            for name, answer in q.references.items()
+        ]  # fmt: skip
+        folder = self.stage("evaluate", fingerprint, inputs={"records": records}, code={"tasks": "1"}, counts={})
+        storage.write_predictions(folder / "predictions.parquet", predictions)
+        storage.write_references(folder / "references.parquet", references)
+        scores = {"decoding": decoding, "num_samples": 1, "truncated": 0.0}
+        storage.write_json(folder / "scores.json", {**scores, "tasks": task_scores(predictions, references, prompts)})
+        return fingerprint
+
+    def run(
+        self,
+        rows: Mapping[str, tuple[str, Sequence[tuple[str, str]], Mapping[str, str]]],
+        *,
+        seed: int = 0,
+        run_name: str = "full",
+        experiment: str = "demo",
+        config: Mapping[str, object] | None = None,
+    ) -> Path:
+        """rows: name -> (policy, stages, {decoding: evaluation's fingerprint})."""
+        folder = self.root / experiment / run_name / f"seed_{seed}-{len(list(self.root.rglob('run.json')))}"
+        storage.write_json(
+            folder / "run.json",
+            {
+                "experiment": experiment, "run_name": run_name, "seed": seed,
+                "rows": {
+                    name: {
+                        "policy": policy, "policy_stages": [list(stage) for stage in stages],
+                        "evaluations": {d: f"../../../cache/evaluate/{one}" for d, one in evaluations.items()},
+                    }
+                    for name, (policy, stages, evaluations) in rows.items()
+                },
+            },
+        )  # fmt: skip
+        settings = {"seed": seed, "run_name": run_name, "data": {"seed": seed}, **(config or {})}
+        (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+        return folder
+
+
+def completion(text: str) -> Completion:
+    return Completion(token_ids=(), logprobs=(), text=text, truncated=False)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> RunFolders:
+    return RunFolders(root=tmp_path / "runs")

@@ -1,0 +1,313 @@
+"""Tables of runs made by hand: two tasks, three rows, uneven people, two seeds; every figure worked out below."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tagpr import storage
+from tagpr.analysis.comparison import compare
+from tagpr.analysis.figures import row_figures
+from tagpr.analysis.runs import find_runs, read_run
+from tagpr.analysis.tables import final_metrics, main, sections_of, table_notes, table_view, write_tables
+from tagpr.errors import UserError
+from tagpr.types import Rollout
+
+
+@pytest.fixture
+def seed_0(folders):
+    """ann has three questions, bob one.
+
+    S2 (label): blind 1, 0, 0 -> 1/3; bayes 1, 1, 0 -> 2/3; base 0, 0, 1; sft 1, 1, 0; rl 1, 1, 1.
+    S3 (rating, gold 4): blind 3 -> .75; bayes 4 -> 1; base unreadable -> worst end, 1 - 3/4; sft 5 -> .75; rl 4 -> 1.
+    Means over tasks: blind 13/24, bayes 20/24, base 7/24, sft 17/24, rl 24/24.
+    """
+    questions = [
+        folders.asked("S2", "s2-a0", "ann", "cosy", "cosy", "cosy"),
+        folders.asked("S2", "s2-a1", "ann", "quiet", "cosy", "quiet"),
+        folders.asked("S2", "s2-b0", "bob", "eerie", "cosy", "grand"),
+        folders.asked("S3", "s3-a0", "ann", "4", "3", "4"),
+    ]
+    return make_run(
+        folders, questions, seed=0,
+        base=("nothing", "cosy", "eerie", "I say 2"), sft=("cosy", "quiet", "cosy", "5"),
+        rl=("cosy", "quiet", "eerie", "4"),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def seed_1(folders):
+    """cat alone, in another world. Means: blind (0 + .5) / 2, bayes 1, base .25, sft (1 + .875) / 2, rl .5."""
+    questions = [
+        folders.asked("S2", "s2-a0", "cat", "city", "cosy", "city"),
+        folders.asked("S3", "s3-a0", "cat", "1", "3", "1"),
+        folders.asked("S3", "s3-a1", "cat", "5", "3", "5"),
+    ]
+    return make_run(
+        folders, questions, seed=1, base=("cosy", "3", "3"), sft=("city", "1", "4"), rl=("cosy", "1", "5")
+    )  # fmt: skip
+
+
+def make_run(folders, questions, *, seed, base, sft, rl, run_name="full", config=None):
+    s = str(seed)
+    folders.records("r" + s, "simulated")
+    folders.stage("chains", "c" + s, counts={"gold_labels": 50}, cpu_seconds=2.0)
+    folders.stage("sft", "f" + s, counts={"gold_labels": 40, "steps": 10}, cpu_seconds=30.0)
+    folders.stage("pairs", "p" + s, counts={"gold_labels": 20}, cpu_seconds=5.0)
+    prmu = folders.stage("prmu", "m" + s, counts={"gold_labels": 18}, cpu_seconds=7.0)
+    swap = {"accuracy": 0.52, "lower": 0.48, "met": False}
+    storage.write_json(prmu / "gate.json", {"met": False, "swap": swap, "best_of_n": None})
+    rl_counts = {"gold_labels": 30, "steps": 8, "prmu_calls": 64, "weight_task": 1.0, "weight_prmu": 0.25}
+    folders.stage("rl_guided", "g" + s, counts=rl_counts, cpu_seconds=100.0)
+    to_sft = [("records", "r" + s), ("chains", "c" + s), ("sft", "f" + s)]
+    to_rl = [*to_sft, ("pairs", "p" + s), ("prmu", "m" + s), ("rl_guided", "g" + s)]
+    rows = {}
+    for name, policy, stages, answers in (
+        ("base", "backbone", [], base),
+        ("sft", "sft", to_sft, sft),
+        ("rl_guided", "rl_guided", to_rl, rl),
+    ):
+        evaluations = {}
+        for decoding in ("greedy", "sample"):
+            evaluations[decoding] = folders.evaluation(
+                f"{name}-{decoding}-{run_name}-{s}", questions, answers, records="r" + s, decoding=decoding,
+                shown=0 if name == "base" else 3,
+            )  # fmt: skip
+        rows[name] = (policy, stages, evaluations)
+    return folders.run(rows, seed=seed, run_name=run_name, config=config)
+
+
+def by_name(runs):
+    return {row.name: row for row in row_figures(compare(runs)[0])}
+
+
+def test_means_gaps_and_costs_of_one_run(seed_0):
+    rows = by_name([read_run(seed_0)])
+    assert list(rows) == ["blind", "base", "sft", "rl_guided", "bayes"]
+    scores = {name: row.scores["greedy"].value for name, row in rows.items()}
+    assert scores == pytest.approx(
+        {"blind": 13 / 24, "base": 7 / 24, "sft": 17 / 24, "rl_guided": 1.0, "bayes": 20 / 24}
+    )
+    gaps = {name: row.gap_closed["greedy"].value for name, row in rows.items()}
+    # (M - 13/24) / (7/24)
+    assert gaps == pytest.approx({"blind": 0.0, "base": -6 / 7, "sft": 4 / 7, "rl_guided": 11 / 7, "bayes": 1.0})
+    assert rows["sft"].gap_closed["greedy"].low is None, "two people have no interval"
+    assert rows["sft"].metrics["S3", "greedy"] == {"mae": 1.0, "rmse": 1.0}
+    assert rows["blind"].metrics["S2", "greedy"]["accuracy"] == pytest.approx(1 / 3)
+    assert rows["base"].parse_failures["greedy"] == 0.5
+    spent = rows["rl_guided"].spent
+    # chains looked at 50 golds (SFT kept 40 of them), pairs at 20 (PRMU at 18 of them), RL at 30 others
+    assert (spent.gold_labels, spent.rl_steps, spent.prmu_calls, spent.cpu_seconds) == (100, 8, 64, 145)
+    assert (rows["sft"].spent.gold_labels, rows["sft"].spent.cpu_seconds) == (50, 33)
+    assert rows["base"].spent.cpu_seconds == 0
+
+
+def test_gains_are_measured_by_lenient_answers_against_the_best_untrained_row(seed_0):
+    rows = by_name([read_run(seed_0)])
+    # "I say 2" is read as 2: 1 - 2/4 = .5; base (1/3 + .5) / 2 = 5/12
+    assert rows["base"].lenient_scores["greedy"].value == pytest.approx(5 / 12)
+    assert rows["base"].gain is None
+    assert rows["sft"].gain.value == pytest.approx(17 / 24 - 5 / 12)
+
+
+def test_replicates_are_pooled_over_questions_and_people_of_two_worlds_kept_apart(seed_0, seed_1):
+    rows = by_name([read_run(seed_0), read_run(seed_1)])
+    # S2: blind 1/4, bayes 3/4, sft 3/4; S3: blind 1.75/3, bayes 1, sft 2.5/3
+    blind, best, sft = (1 / 4 + 1.75 / 3) / 2, (3 / 4 + 1) / 2, (3 / 4 + 2.5 / 3) / 2
+    assert rows["sft"].gap_closed["greedy"].value == pytest.approx((sft - blind) / (best - blind))
+    assert rows["sft"].people == 3
+    assert rows["sft"].seeds == (0, 1)
+    # metrics: mean over replicates of S2 accuracy 2/3 and 1
+    assert rows["sft"].metrics["S2", "greedy"]["accuracy"] == pytest.approx(5 / 6)
+
+
+def test_contrasts_need_two_replicates(seed_0, seed_1):
+    one = sections_of([read_run(seed_0)], None)[0].contrasts
+    assert [(c.name, c.p, c.outcome) for c in one] == [("rl_guided", None, "")]
+    assert one[0].difference.value == pytest.approx(7 / 24)
+    two = sections_of([read_run(seed_0), read_run(seed_1)], None)[0].contrasts[0]
+    # per replicate 7/24 and .5 - .9375: both signs, so every flip is at least as far from 0
+    assert (two.p, two.adjusted_p, two.outcome) == (1.0, 1.0, "undecided")
+
+
+def test_shared_rows_of_two_arms_are_shown_once(folders, seed_0):
+    full = json.loads((seed_0 / "run.json").read_text())["rows"]
+    shared = {
+        name: (row["policy"], row["policy_stages"], {d: Path(p).name for d, p in row["evaluations"].items()})
+        for name, row in full.items()
+    }
+    other = [folders.asked("S2", "s2-a0", "ann", "cosy", "cosy", "cosy")]
+    alone = {"greedy": folders.evaluation("alone", other, ["cosy"], records="r0")}
+    shared["rl_guided"] = ("rl_guided", shared["sft"][1], alone)
+    folders.run(shared, run_name="no_prmu")
+    (comparison,) = compare(find_runs(folders.root))
+    assert [row.name for row in comparison.rows] == ["base", "sft", "full/rl_guided", "no_prmu/rl_guided"]
+    assert [c.name for c in sections_of(find_runs(folders.root), None)[0].contrasts] == [
+        "full/rl_guided", "no_prmu/rl_guided",
+    ]  # fmt: skip
+
+
+def test_arms_of_one_name_with_other_settings_are_not_replicates(folders, seed_0):
+    questions = [folders.asked("S2", "s2-a0", "ann", "cosy", "cosy", "cosy")]
+    folders.run({"sft": ("sft", [], {"greedy": folders.evaluation("x", questions, ["city"], records="r0")})}, seed=1,
+                config={"rl": {"steps": 99}})  # fmt: skip
+    names = [row.name for row in compare(find_runs(folders.root))[0].rows]
+    assert len([name for name in names if re.fullmatch(r"full~[0-9a-f]{4}/sft", name)]) == 2
+
+
+def test_a_seed_counts_once(folders, seed_0):
+    rows = {"sft": ("sft", [], {"greedy": "sft-greedy-full-0"})}
+    folders.run(rows)
+    with pytest.raises(UserError, match="both seed 0 of full"):
+        compare(find_runs(folders.root))
+
+
+def test_two_data_sets_never_share_a_table(folders, seed_0):
+    folders.records("r9", "another")
+    questions = [folders.asked("S2", "s2-a0", "ann", "cosy", "cosy", "cosy")]
+    rows = {"sft": ("sft", [], {"greedy": folders.evaluation("y", questions, ["city"], records="r9")})}
+    folders.run(rows, seed=1)
+    assert len(compare(find_runs(folders.root))) == 2
+
+
+def test_golds_of_two_rl_stages_are_counted_once(folders):
+    folders.records("r0", "simulated")
+    rollouts = {"rl_guided": ["q1", "q2"], "rl_exploratory": ["q2", "q3", "q4"]}
+    for stage, ids in rollouts.items():
+        folder = folders.stage(stage, "x", counts={"gold_labels": len(ids), "steps": 1}, cpu_seconds=1.0)
+        storage.write_rollouts(folder / "rollouts" / "step_0.parquet", [rollout(stage, i) for i in ids for _ in "ab"])
+    questions = [folders.asked("S2", "s2-a0", "ann", "cosy", "cosy", "cosy")]
+    stages = [("records", "r0"), ("rl_guided", "x"), ("rl_exploratory", "x")]
+    evaluations = {"greedy": folders.evaluation("e", questions, ["city"])}
+    run = read_run(folders.run({"rl_exploratory": ("rl_exploratory", stages, evaluations)}))
+    assert run.rows["rl_exploratory"].spent.gold_labels == 4
+
+
+def rollout(stage, record_id):
+    return Rollout(
+        record_id=record_id, user_id="u", task="S2", stage=stage, step=0, sample_index=0, completion="", answer="",
+        num_tokens=1, truncated=False, reward_terms={}, weights={}, reward=0.0, advantage=0.0,
+    )  # fmt: skip
+
+
+def test_notes_say_what_weakens_the_table(seed_0):
+    notes = "\n".join(table_notes([read_run(seed_0)]))
+    assert "PRMU GATE NOT MET (full, seed 0): swap accuracy 0.520, lower 95 % bound 0.480, expected > 0.5" in notes
+    assert "best-of-n gain over its user-blind twin cannot be measured" in notes
+    assert "2 people (fewer than 20)" in notes
+    assert "could not be read: base 50%." in notes
+    assert "One replicate: intervals cover people, not training" in notes
+
+
+def test_files_hold_the_table_its_meaning_and_every_metric(tmp_path, seed_0):
+    run = read_run(seed_0)
+    write_tables([run], tmp_path / "out")
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert "| sft | 0.667 | 1.000 | 0.708 | 0.708 | 0.57 | 0.0% | 50 | 0 | 0 | 33 |" in text
+    assert "rl_guided: rl_guided 8 steps, 64 PRMU calls (weights: task 1, prmu 0.25)" in text
+    assert "no figure here may be compared with, or averaged with, one on LaMP" in text
+    rows = {row["row"]: row for row in csv.DictReader((tmp_path / "out" / "table.csv").open())}
+    assert float(rows["base"]["S3/greedy/lenient/mae"]) == 2.0
+    assert float(rows["base"]["S3/sample/mae"]) == 3.0
+    assert float(rows["sft"]["gap_closed/sample"]) == pytest.approx(4 / 7)
+    assert rows["blind"]["gold_labels"] == ""
+    tex = (tmp_path / "out" / "table.tex").read_text()
+    assert r"rl\_guided & 1.000 & 0.000" in tex
+    assert (tmp_path / "out" / "per_person.md").exists(), "two people"
+    metrics = final_metrics(run)
+    assert metrics["evaluate/sft/gap_closed/greedy"] == pytest.approx(4 / 7)
+    assert metrics["evaluate/rl_guided/prmu_calls"] == 64
+
+
+def test_the_same_runs_give_the_same_files(tmp_path, seed_0):
+    for place in ("a", "b"):
+        write_tables([read_run(seed_0)], tmp_path / place)
+    for name in ("table.md", "table.csv", "table.tex"):
+        assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
+
+
+def many_people(folders, num):
+    return [folders.asked("S2", f"q{i}", f"u{i}", "cosy", "city", "cosy") for i in range(num)]
+
+
+def test_interval_with_enough_people(folders):
+    questions = many_people(folders, 40)
+    answers = ["cosy" if i % 2 else "city" for i in range(40)]
+    rows = by_name([read_run(make_run(folders, questions, seed=0, base=answers, sft=answers, rl=["cosy"] * 40))])
+    gap = rows["sft"].gap_closed["greedy"]
+    # blind 0, bayes 1: gap closed is the share; Binomial(40, .5) / 40 has its 2.5 % and 97.5 % points at .35 and .65
+    assert (gap.value, gap.low, gap.high) == pytest.approx((0.5, 0.35, 0.65), abs=0.011)
+    assert rows["rl_guided"].gap_closed["greedy"].low == 1.0
+
+
+def test_the_terminal_view_fits_110_columns(folders):
+    answers = ["cosy"] * 25
+    run = read_run(make_run(folders, many_people(folders, 25), seed=0, base=answers, sft=answers, rl=answers))
+    console = Console(width=110, record=True, file=io.StringIO())
+    console.print(table_view([run]))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 104, "inside a panel's frame"
+    assert any("rl_guided" in line and "[1.00, 1.00]" in line for line in lines)
+    assert "…" not in "".join(lines)
+
+
+def test_real_people_have_gains_trivial_rows_and_what_the_budget_left(folders):
+    folders.records("r0", "lamp")
+    trivial = {"population_mode": "5", "profile_mode": "4", "profile_mean": "3"}
+    asked = folders.Asked
+    questions = [asked("LaMP_3", f"q{i}", f"p{i % 2}", str(2 + i), trivial) for i in range(3)]
+    base = folders.evaluation("base", questions, ["1", "1", "1"], shown=1)
+    sft = folders.evaluation("sft", questions, ["2", "4", "4"], shown=2)
+    run = read_run(
+        folders.run(
+            {"base": ("backbone", [], {"greedy": base}), "sft": ("sft", [("records", "r0")], {"greedy": sft})},
+            experiment="lamp_small",
+        )
+    )
+    rows = by_name([run])
+    assert list(rows) == ["population_mode", "profile_mode", "profile_mean", "base", "sft"]
+    assert rows["population_mode"].metrics["LaMP_3", "greedy"]["mae"] == 2.0  # golds 2, 3, 4
+    assert rows["sft"].gap_closed == {}
+    # base 1 - (1 + 2 + 3) / 12 = .5; sft 1 - 1/12
+    assert rows["sft"].gain.value == pytest.approx(5 / 12)
+    write_tables([run], run.folder)
+    person = (run.folder / "per_person.md").read_text()
+    # p0: golds 2 and 4; p1: gold 3
+    assert "| p0 | 2 | 2.000 | 1.000 | 1.000 | 2.000 | 0.000 |" in person
+    assert "| p1 | 1 | 2.000 | 1.000 | 0.000 | 2.000 | 1.000 |" in person
+    notes = "\n".join(table_notes([run]))
+    assert "LaMP_3: of 4.0 entries per history 3.0 are retrieved and 2.0 fit the token budget" in notes
+    assert "50.0% of its characters" in notes
+    assert "32.65 %" in (run.folder / "table.md").read_text()
+
+
+def test_the_command_writes_beside_the_runs(folders, seed_0, seed_1, capsys):
+    assert main([str(folders.root), "--plots"]) == 0
+    text = capsys.readouterr().out
+    assert "undecided" in text
+    for name in ("table.md", "table.csv", "scores.png"):
+        assert (folders.root / name).stat().st_size > 0
+    assert (seed_0 / "training.png").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["{root}", "--baseline", "sfd"], "Did you mean --baseline sft?"),
+        (["{root}/demp"], "Did you mean {root}/demo?"),
+        (["{root}/demo/full/seed_0-0/empty"], "holds no finished run"),
+    ],
+)
+def test_mistakes_get_one_line(folders, seed_0, capsys, arguments, message):
+    assert main([argument.format(root=folders.root) for argument in arguments]) == 2
+    assert message.format(root=folders.root) in capsys.readouterr().err
+
+
+def test_a_cache_that_was_emptied_is_said(folders, seed_0, capsys):
+    (folders.root / "cache" / "sft" / "f0" / "manifest.json").unlink()
+    assert main([str(folders.root)]) == 2
+    assert "Run the same `tagpr` command again" in capsys.readouterr().err
