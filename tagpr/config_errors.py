@@ -10,11 +10,40 @@ from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
-CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
+from tagpr.command_help import config_groups
+
+# Flags of Hydra's command line; every other argument is an override.
+_FLAGS = (
+    "help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "shell-completion", "config-path",
+    "config-name", "config-dir", "info",
+)  # fmt: skip
+
+
+class ArgumentError(Exception):
+    """An argument that Hydra would refuse with a traceback or with its own usage text."""
+
+
+# Not every HydraException: one that is raised while a stage builds its parts is our mistake and keeps its traceback.
+CONFIG_ERRORS = (
+    ArgumentError, ConfigCompositionException, MissingConfigException, OverrideParseException, OmegaConfBaseException,
+)  # fmt: skip
+
+
+def check_arguments(arguments: Sequence[str], conf: Path) -> None:
+    """Raises ArgumentError: `--key=value`, or a group set to nothing."""
+    groups = config_groups(conf)
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if argument.startswith("--") and key[2:] not in _FLAGS:
+            hint = f"write {argument[2:]}" if value else f"write {key[2:]}=..., e.g. plan=true"
+            raise ArgumentError(f"{argument}: settings are given without dashes, {hint}. See tagpr --help.")
+        group = key.partition("@")[0]
+        if group in groups and value in ("null", "~", ""):
+            raise ArgumentError(f"{argument}: a group needs one of its options. {_options(group, groups[group])}")
 
 
 def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
@@ -25,12 +54,15 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         arguments: the command line's.
         conf: the folder of config groups.
     """
+    if isinstance(error, ArgumentError):
+        return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_option(error.missing_cfg_file, error.options or [])
     if isinstance(error, OverrideParseException):
+        hint = "key=value" if "=" in error.override else f"key=value, e.g. experiment={error.override}"
         return (
-            f"{error.override!r} cannot be read as an override. Overrides look like key=value; quote values with "
-            "commas, spaces or brackets, e.g. 'run_name=\"a, b\"'."
+            f"{error.override!r} cannot be read as an override. Overrides look like {hint}; quote values with commas, "
+            "spaces or brackets, e.g. 'run_name=\"a, b\"'."
         )
     chain = list(_causes(error))
     for cause in chain:
@@ -38,6 +70,13 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
             where = cause.full_key or _key_in(str(error)) or "a value"
             return f"{where}: {_first_line(cause)}."
     text = str(error)
+    several = re.search(r"Ambiguous value for argument '(?P<given>[^']+)'", text)
+    if several:
+        key, _, value = several["given"].partition("=")
+        return (
+            f"{several['given']} gives several values. For one run per value: tagpr -m {several['given']} ...; for a "
+            f"list: '{key}=[{value}]'."
+        )
     group = re.search(r"Could not override '(?P<key>[^']+)'\.\s*No match in the defaults list", text)
     if group:
         return _unknown_group(group["key"], conf)
@@ -45,7 +84,7 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
         (c.full_key for c in chain if isinstance(c, OmegaConfBaseException) and c.full_key), None
     )
     if key:
-        return _unknown_key(key, conf)
+        return _unknown_key(key, arguments, conf)
     given = f" (given: {' '.join(arguments)})" if arguments else ""
     return f"{_first_line(error)}{given}"
 
@@ -67,25 +106,33 @@ def _key_in(text: str) -> str | None:
     return next((part for part in found.groups() if part), None) if found else None
 
 
+def _options(group: str, options: Sequence[str]) -> str:
+    return f"Options of {group}: {', '.join(options)}."
+
+
 def _missing_option(path: str, options: Sequence[str]) -> str:
     group, _, option = path.rpartition("/")
     choices = [name for name in options if not name.startswith("schema_")]
     message = f"{group}={option}: there is no such option." if group else f"there is no config {option!r}."
-    return message + _nearest(option, choices) + (f" Options of {group}: {', '.join(choices)}." if choices else "")
+    return message + _nearest(option, choices) + (f" {_options(group, choices)}" if choices else "")
 
 
 def _unknown_group(key: str, conf: Path) -> str:
-    groups = [str(path.relative_to(conf)) for path in sorted(conf.rglob("*")) if path.is_dir()]
+    groups = list(config_groups(conf))
     return f"{key!r} is not a config group." + _nearest(key, groups) + f" Groups: {', '.join(groups)}."
 
 
-def _unknown_key(key: str, conf: Path) -> str:
-    keys = sorted(set(_flat(_defaults(conf))))
-    groups = [str(path.relative_to(conf)) for path in sorted(conf.rglob("*")) if path.is_dir()]
+def _unknown_key(key: str, arguments: Sequence[str], conf: Path) -> str:
+    groups = list(config_groups(conf))
+    keys = sorted(name for name in _flat(_composed(arguments, conf)) if not _is_internal(name))
     message = f"there is no key {key!r}." + _nearest(key, [*keys, *groups])
     parent = key.rpartition(".")[0]
-    siblings = [k for k in keys if k.rpartition(".")[0] == parent] if parent else []
-    return message + (f" Keys of {parent}: {', '.join(k.rpartition('.')[2] for k in siblings)}." if siblings else "")
+    siblings = [k.rpartition(".")[2] for k in keys if k.rpartition(".")[0] == parent] if parent else []
+    return message + (f" Keys of {parent}: {', '.join(siblings)}." if siblings else "")
+
+
+def _is_internal(key: str) -> bool:
+    return key.rpartition(".")[2] in ("_target_", "_partial_")
 
 
 def _nearest(given: str, choices: Sequence[str]) -> str:
@@ -98,11 +145,13 @@ def _nearest(given: str, choices: Sequence[str]) -> str:
     return f" Did you mean {' or '.join(matches)}?" if matches else ""
 
 
-def _defaults(conf: Path) -> DictConfig:
-    """The configuration without overrides, to look names up in."""
+def _composed(arguments: Sequence[str], conf: Path) -> DictConfig:
+    """The configuration with the options that were chosen, without the values: to look names up in."""
+    groups = config_groups(conf)
+    chosen = [a for a in arguments if a.partition("=")[0].partition("@")[0] in groups and "," not in a]
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-        return hydra.compose("config")
+        return hydra.compose("config", overrides=chosen)
 
 
 def _flat(node: Any, prefix: str = "") -> Iterator[str]:

@@ -6,6 +6,7 @@ stage runs, so that help, plans and errors answer at once.
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import shutil
@@ -14,23 +15,28 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from tagpr import schema
-from tagpr.config_errors import CONFIG_ERRORS, explain
+from tagpr.command_help import help_text
+from tagpr.config_errors import CONFIG_ERRORS, check_arguments, explain
 from tagpr.context import StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.cache import SCHEMA, ArtifactCache
 from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, digest, library_versions
 from tagpr.pipeline.graph import SILENT, Graph, Stage, build_graph
 
+# The disk's, not the program's.
+OUR_PLACES_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 # What does not change a result does not change a run's key.
 NOT_IN_RUN_KEY = ("paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name")
 
@@ -43,40 +49,74 @@ def conf_dir() -> Path:
 
 def main() -> None:
     """Console script `tagpr`: exit code 1 for a failed run, 2 for a config mistake, 130 for a stop on request."""
+    arguments = sys.argv[1:]
+    if "--help" in arguments or "-h" in arguments:
+        print(help_text(conf_dir()))
+        return
     schema.register()
     # Hydra would print a traceback's last line and a hint about an environment variable; we name the mistake ourselves.
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        _job()
-    except CONFIG_ERRORS as error:
-        print(f"Config error: {explain(error, sys.argv[1:], conf_dir())}", file=sys.stderr)
-        sys.exit(2)
-    except ValueError as error:
-        # Hydra's answer to `group=null`.
-        if "ConfigValueMissing" not in str(type(error)) and "null" not in " ".join(sys.argv):
-            raise
-        print(f"Config error: {explain(error, sys.argv[1:], conf_dir())}", file=sys.stderr)
-        sys.exit(2)
-    if _failures:
-        if len(_failures) > 1:
-            print(f"{len(_failures)} runs failed.", file=sys.stderr)
-        sys.exit(1)
+    warnings.showwarning = _show_warning
+    code = _guarded(lambda: _compose_and_run(arguments))
+    if len(_failures) > 1:
+        print(f"{len(_failures)} runs failed.", file=sys.stderr)
+    sys.exit(code or (_failures[0] if _failures else 0))
 
 
-# Runs of a sweep that failed: the others go on, and the exit code tells at the end.
-_failures: list[str] = []
+def _compose_and_run(arguments: Sequence[str]) -> int:
+    """One run, composed once; a sweep or one of Hydra's flags goes to Hydra's own main, which composes twice."""
+    check_arguments(arguments, conf_dir())
+    if not any(argument.startswith(("-", "sweep=", "hydra.")) for argument in arguments):
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="tagpr"):
+            cfg = hydra.compose("config", overrides=list(arguments), return_hydra_config=True)
+            if cfg.hydra.mode is not RunMode.MULTIRUN:
+                HydraConfig.instance().set_config(cfg)
+                with open_dict(cfg):
+                    del cfg["hydra"]
+                return _guarded(lambda: _plan_or_run(cfg))
+    _job()
+    return 0
+
+
+# Exit codes of a sweep's failed runs: the others go on.
+_failures: list[int] = []
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
 def _job(cfg: DictConfig) -> None:
+    if code := _guarded(lambda: _plan_or_run(cfg)):
+        _failures.append(code)
+
+
+def _guarded(action: Callable[[], int | None]) -> int:
+    """Do it, and answer what the user can put right with one message and an exit code."""
     try:
-        _plan_or_run(cfg)
+        return action() or 0
     except StopRequested:
         print("Stopped. Checkpoints are saved; the same command goes on from there.", file=sys.stderr)
         sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
-        _failures.append(str(error))
+        return 1
+    except CONFIG_ERRORS as error:
+        print(f"Config error: {explain(error, sys.argv[1:], conf_dir())}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in OUR_PLACES_ERRORS:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        print(
+            f"Error: cannot write{where}: {error.strerror}. Nothing half-written counts as finished; make room, or "
+            "choose another place with paths.runs=FOLDER, and run the same command again.",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *place: object) -> None:
+    print(f"Warning: {message}", file=sys.stderr)
 
 
 def _plan_or_run(cfg: DictConfig) -> None:
@@ -129,8 +169,17 @@ def _selected(graph: Graph, until: str | None, only: str | None) -> list[Stage]:
     if only is not None:
         return [stage for stage in graph.stages if stage.name == only]
     if until is not None:
-        last = max(i for i, name in enumerate(names) if name == until)
-        return list(graph.stages[: last + 1])
+        needed: set[Stage] = set()
+
+        def visit(stage: Stage) -> None:
+            needed.add(stage)
+            for source in stage.inputs.values():
+                visit(source)
+
+        for stage in graph.stages:
+            if stage.name == until:
+                visit(stage)
+        return [stage for stage in graph.stages if stage in needed]
     return list(graph.stages)
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from omegaconf import DictConfig
 
 from tagpr.context import ProgressView, StageContext
+from tagpr.errors import UserError
 from tagpr.pipeline.cache import ArtifactCache, Meter
 from tagpr.pipeline.graph import ENTRIES, Stage
 
@@ -99,7 +102,7 @@ class Executor:
         )  # fmt: skip
         inputs = {name: self.cache.folder(source.name, source.fingerprint) for name, source in stage.inputs.items()}
         meter = Meter()
-        parts = {name: instantiate(node, _convert_="object") for name, node in stage.groups.items()}
+        parts = {name: _build(node) for name, node in stage.groups.items()}
         counts = importlib.import_module(ENTRIES[stage.kind]).run(
             **parts, inputs=inputs, output=output, context=context
         )
@@ -113,3 +116,16 @@ class Executor:
         done = self.cache.manifest(stage.name, stage.fingerprint)
         assert done is not None
         return Outcome(stage=stage, folder=folder, computed=True, resumed=resumed, manifest=done)
+
+
+def _build(node: DictConfig) -> Any:
+    """The object that a config node describes; a constructor's complaint about a value is the user's to read.
+
+    Constructors get plain values and built objects; a node without `_target_` arrives as its schema's dataclass.
+    """
+    try:
+        return instantiate(node, _convert_="all" if "_target_" in node else "object")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise
