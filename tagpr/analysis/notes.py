@@ -152,9 +152,10 @@ def definitions(comparison: Comparison, figures: Sequence[RowFigures], base: str
     lines += [f"`{name}`: {NAMES[name]}." for name in names if not (comparison.simulated and name in (BLIND, BEST))]
     if base is not None:
         lines.append(
-            f"Gain: score minus that of `{base}`, the best untrained row, both with answers read by the same lenient "
-            "reader; the relative gain divides by the latter, and is left out where that is within two standard "
-            "errors of 0. The best untrained row is chosen on the questions shown, which can only make gains smaller."
+            f"Gain{' (in table.csv)' if comparison.simulated else ''}: score minus that of `{base}`, the best "
+            "untrained row, both with answers read by the same lenient reader; the relative gain divides by the latter, and is "
+            "left out where that is within two standard errors of 0. The best untrained row is chosen on the questions "
+            "shown, which makes gains smaller on average, not larger."
         )
     if any(task.startswith("LaMP") for task in comparison.tasks):
         lines.append(

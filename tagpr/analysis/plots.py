@@ -68,6 +68,8 @@ def _draw_sft(axis: Axes, stages: Sequence[Artifact]) -> None:
     _draw(axis, metrics.get("sft/loss"), "train people", alpha=0.6)
     _draw(axis, metrics.get("sft/dev_loss"), "dev people", marker="o", markersize=3)
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
 
 
 def _draw_prmu(axis: Axes, stages: Sequence[Artifact]) -> None:
@@ -81,7 +83,8 @@ def _draw_prmu(axis: Axes, stages: Sequence[Artifact]) -> None:
 
 
 def _draw_rl(axis: Axes, stages: Sequence[Artifact]) -> None:
-    axis.set_title("RL: rewards per rollout, raw, and dev score")
+    axis.set_title("RL: rewards per rollout, raw, and dev score", pad=14)
+    axis.set_ylim(-0.02, 1.02)
     offset, named = 0.0, set[str]()
 
     def draw(series: Series | None, label: str, **style: object) -> None:
@@ -97,7 +100,7 @@ def _draw_rl(axis: Axes, stages: Sequence[Artifact]) -> None:
         draw(metrics.get("rl/dev/score"), "greedy score, dev people", color=COLOURS["dev"], marker="o", markersize=3)
         if offset:
             axis.axvline(offset, color="grey", linewidth=1)
-        axis.text(offset, 1.0, f" {stage.stage}", transform=axis.get_xaxis_transform(), va="top", fontsize=7)
+        axis.text(offset + 0.5, 1.01, stage.stage, transform=axis.get_xaxis_transform(), fontsize=7)
         offset += stage.counts.get("steps", 0)
 
 

@@ -11,9 +11,11 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -35,28 +37,54 @@ from tagpr.analysis.notes import arm_lines, contrast_definition, definitions, fa
 from tagpr.analysis.per_person import PersonTable, per_person
 from tagpr.analysis.runs import Run, find_runs
 from tagpr.errors import BadInputError, UserError
+from tagpr.evaluation.references import NAMES
 from tagpr.evaluation.statistics import MIN_PEOPLE
 from tagpr.tasks import task_named
 
 # More task columns than this do not fit a terminal of 110 columns.
 TERMINAL_TASKS = 4
+NUM_COSTS = 4  # the last columns
+CONTRAST_HEADINGS = ("row", "difference [95 %]", "seeds", "p", "Holm", "outcome")
 NOTHING = "-"
+PIPE_WIDTH = 110
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One table with all that is printed around it."""
+    """One table with all that is printed around it, each part computed when it is first asked for.
+
+    Args:
+        comparison: the rows.
+        baseline: the row that contrasts are against; None: no contrasts.
+    """
 
     comparison: Comparison
-    figures: list[RowFigures]
-    base: ComparedRow | None  # the best untrained row
-    baseline: ComparedRow | None  # what contrasts are against
-    contrasts: list[Contrast]
-    warnings: list[str]
+    baseline: ComparedRow | None
+
+    @cached_property
+    def figures(self) -> list[RowFigures]:
+        return row_figures(self.comparison)
+
+    @cached_property
+    def shown(self) -> list[RowFigures]:
+        """On simulated people the two ends stand for all references; the CSV holds the others too."""
+        ends = (BLIND, BEST) if self.comparison.simulated else tuple(NAMES)
+        return [row for row in self.figures if row.policy != "reference" or row.name in ends]
+
+    @cached_property
+    def contrasts(self) -> list[Contrast]:
+        if self.baseline is None:
+            return []
+        trained = [row for row in self.comparison.rows if not row.is_backbone and row is not self.baseline]
+        return contrasts(self.comparison, self.baseline, [row for row in trained if GREEDY in row.decodings])
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        return warnings_of(self.comparison, self.figures)
 
 
 def sections_of(runs: Sequence[Run], baseline: str | None) -> list[Section]:
-    """Everything computed, ready to print.
+    """A section per experiment and data set.
 
     Args:
         runs: of any experiments.
@@ -64,23 +92,10 @@ def sections_of(runs: Sequence[Run], baseline: str | None) -> list[Section]:
     Raises:
         BadInputError: no row has the baseline's name.
     """
-    sections = []
-    for comparison in compare(runs):
-        figures = row_figures(comparison)
-        against = _baseline(comparison, baseline)
-        trained = [row for row in comparison.rows if not row.is_backbone and row is not against]
-        sections.append(
-            Section(
-                comparison=comparison,
-                figures=figures,
-                base=best_backbone_row(comparison),
-                baseline=against,
-                contrasts=[] if against is None else contrasts(comparison, against, trained),
-                warnings=warnings_of(comparison, figures),
-            )
-        )
+    compared = compare(runs)
+    sections = [Section(comparison=one, baseline=_baseline(one, baseline)) for one in compared]
     if baseline is not None and not any(section.baseline for section in sections):
-        names = [row.name for section in sections for row in section.comparison.rows]
+        names = [row.name for one in compared for row in one.rows]
         near = difflib.get_close_matches(baseline, names, n=1, cutoff=0.0)
         raise BadInputError(
             f"no row is called {baseline!r}; there are {', '.join(names)}. Did you mean --baseline {near[0]}?"
@@ -112,7 +127,7 @@ def _with_interval(one: Estimate | None, form: str) -> str:
 
 def _main_columns(section: Section, tasks: Sequence[str]) -> list[tuple[str, ...]]:
     """Columns as (heading's first line, second line, one cell per row)."""
-    figures = _shown_rows(section)
+    figures = section.shown
     columns: list[tuple[str, ...]] = [("row", "", *(row.name for row in figures))]
     for name in tasks:
         task = task_named(name)
@@ -141,12 +156,6 @@ def _main_columns(section: Section, tasks: Sequence[str]) -> list[tuple[str, ...
     return columns
 
 
-def _shown_rows(section: Section) -> list[RowFigures]:
-    """On simulated people the two ends stand for all references; the CSV holds the others too."""
-    simulated = section.comparison.simulated
-    return [row for row in section.figures if row.policy != "reference" or not simulated or row.name in (BLIND, BEST)]
-
-
 def _contrast_cells(section: Section) -> list[tuple[str, ...]]:
     return [
         (
@@ -160,28 +169,40 @@ def _contrast_cells(section: Section) -> list[tuple[str, ...]]:
 # --- terminal --------------------------------------------------------------------------------------------------
 
 
-def table_view(runs: Sequence[Run]) -> Group:
-    """The table for a terminal of 110 columns."""
-    return _view(sections_of(runs, None))
+class TableView:
+    """Tables for a terminal: one where it fits (110 columns do), two, one below the other, elsewhere."""
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self.sections = sections
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for section in self.sections:
+            tasks = section.comparison.tasks
+            columns = _main_columns(section, tasks if len(tasks) <= TERMINAL_TASKS else ())
+            red = _rows_to_redden(section)
+            title = _title(section.comparison)
+            whole = _rich_table(title, columns, red=red)
+            if Measurement.get(console, options.update(width=1000), whole).maximum <= options.max_width:
+                yield whole
+            else:
+                below = [column for column in columns if column[1] in ("T=1", "fail")] + columns[-NUM_COSTS:]
+                yield _rich_table(title, [column for column in columns if column not in below], red=red)
+                yield Text()
+                yield _rich_table("sampled score, parse failures, costs", [columns[0], *below], red=red)
+            if section.contrasts:
+                cells = zip(*_contrast_cells(section), strict=True)
+                columns = [(head, "", *column) for head, column in zip(CONTRAST_HEADINGS, cells, strict=True)]
+                yield Text()
+                yield _rich_table(f"score against {section.contrasts[0].baseline}", columns, red=frozenset())
 
 
-def _view(sections: Sequence[Section]) -> Group:
-    parts: list[Table | Text] = []
-    for section in sections:
-        tasks = section.comparison.tasks
-        columns = _main_columns(section, tasks if len(tasks) <= TERMINAL_TASKS else ())
-        parts.append(_rich_table(_title(section.comparison), columns, red=_rows_to_redden(section)))
-        if section.contrasts:
-            heads = ("row", "difference [95 %]", "seeds", "p", "Holm", "outcome")
-            cells = zip(*_contrast_cells(section), strict=True)
-            against = section.contrasts[0].baseline
-            columns = [(head, "", *column) for head, column in zip(heads, cells, strict=True)]
-            parts += [Text(), _rich_table(f"score against {against}", columns, red=frozenset())]
-    return Group(*parts)
+def table_view(runs: Sequence[Run]) -> TableView:
+    """What a terminal shows of some runs; a Rich renderable."""
+    return TableView(sections_of(runs, None))
 
 
 def _rich_table(title: str, columns: Sequence[tuple[str, ...]], *, red: frozenset[str]) -> Table:
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 1), pad_edge=False, header_style="bold")
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="bold")
     for position, column in enumerate(columns):
         header = f"{column[0]}\n{column[1]}".rstrip()
         table.add_column(header, justify="left" if position == 0 else "right", no_wrap=True)
@@ -256,13 +277,13 @@ def _markdown(section: Section) -> str:
     lines += ["", *(f"- **{line}**" for line in section.warnings)]
     if section.contrasts:
         lines += ["", f"## Score against {section.contrasts[0].baseline}", ""]
-        lines += _pipe_table(("row", "difference [95 %]", "seeds", "p", "Holm", "outcome"), _contrast_cells(section))
+        lines += _pipe_table(CONTRAST_HEADINGS, _contrast_cells(section))
         lines += ["", contrast_definition(len(section.contrasts))]
     if arms := arm_lines(comparison):
         lines += ["", "## Arms", "", *(f"- {line}" for line in arms)]
-    base = None if section.base is None else section.base.name
+    base = best_backbone_row(comparison)
     lines += ["", "## What the figures mean", ""]
-    lines += [f"- {line}" for line in definitions(comparison, section.figures, base)]
+    lines += [f"- {line}" for line in definitions(comparison, section.shown, base and base.name)]
     return "\n".join(lines) + "\n"
 
 
@@ -366,8 +387,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    console = Console(highlight=False)
-    console.print(_view(sections))
+    # A pipe has no width of its own.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    console.print(TableView(sections))
     for section in sections:
         for line in section.warnings:
             console.print(Text(line, style="yellow"))

@@ -244,15 +244,30 @@ def test_interval_with_enough_people(folders):
     assert rows["rl_guided"].gap_closed["greedy"].low == 1.0
 
 
-def test_the_terminal_view_fits_110_columns(folders):
-    answers = ["cosy"] * 25
-    run = read_run(make_run(folders, many_people(folders, 25), seed=0, base=answers, sft=answers, rl=answers))
-    console = Console(width=110, record=True, file=io.StringIO())
+def shown(run, width):
+    console = Console(width=width, record=True, file=io.StringIO())
     console.print(table_view([run]))
-    lines = console.export_text().splitlines()
-    assert max(map(len, lines)) <= 104, "inside a panel's frame"
-    assert any("rl_guided" in line and "[1.00, 1.00]" in line for line in lines)
+    return console.export_text().splitlines()
+
+
+def test_the_terminal_view_fits_110_columns_with_three_tasks_and_wide_intervals(folders):
+    gold = {"S2": "cosy", "S3": "4", "S5": "one two"}
+    questions = [
+        folders.asked(task, f"q{i}", f"u{i}", gold[task], "1" if task == "S3" else "city", gold[task])
+        for i in range(25)
+        for task in gold
+    ]
+    wrong = ["5" if q.task == "S3" else "eerie" for q in questions]
+    right = [q.gold for q in questions]
+    run = read_run(make_run(folders, questions, seed=0, base=wrong, sft=wrong, rl=right))
+    lines = shown(run, 106)  # a panel's frame takes the rest
+    assert max(len(line.rstrip()) for line in lines) <= 106
+    assert any("rl_guided" in line and "[1.00, 1.00]" in line and line.rstrip().endswith("145") for line in lines)
     assert "…" not in "".join(lines)
+    narrow = shown(run, 76)
+    assert max(len(line.rstrip()) for line in narrow) <= 76
+    assert "costs" in "".join(narrow)
+    assert "…" not in "".join(narrow)
 
 
 def test_real_people_have_gains_trivial_rows_and_what_the_budget_left(folders):
