@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,23 @@ def check_arguments(arguments: Sequence[str], conf: Path) -> None:
             raise ArgumentError(f"{argument}: a group needs one of its options. {_options(group, groups[group])}")
 
 
+def check_added_keys(cfg: DictConfig) -> None:
+    """Raises ArgumentError: a key that no schema has. Hydra lets `+key=value` add one anywhere, and nobody reads it."""
+    nodes = [(cfg, "")]
+    while nodes:
+        node, prefix = nodes.pop()
+        kind = OmegaConf.get_type(node)
+        known = [f.name for f in fields(kind)] if kind is not None and is_dataclass(kind) else None
+        for key in node:
+            name = f"{prefix}{key}"
+            if known is not None and key not in known:
+                keys = ", ".join(k for k in known if not _is_internal(k))
+                place = f" of {prefix[:-1]}" if prefix else ""
+                raise ArgumentError(f"there is no key {name!r}.{_nearest(str(key), known)} Keys{place}: {keys}.")
+            if not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig):
+                nodes.append((node[key], f"{name}."))
+
+
 def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     """A message for a failed composition.
 
@@ -59,15 +77,19 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_option(error.missing_cfg_file, error.options or [])
     if isinstance(error, OverrideParseException):
-        hint = "key=value" if "=" in error.override else f"key=value, e.g. experiment={error.override}"
         return (
-            f"{error.override!r} cannot be read as an override. Overrides look like {hint}; quote values with commas, "
-            "spaces or brackets, e.g. 'run_name=\"a, b\"'."
+            f"{error.override!r} cannot be read as an override. Overrides look like key=value, e.g. experiment=demo or "
+            "plan=true; quote values with commas, spaces or brackets, e.g. 'run_name=\"a, b\"'."
         )
     chain = list(_causes(error))
     for cause in chain:
         if isinstance(cause, ValidationError):
             where = cause.full_key or _key_in(str(error)) or "a value"
+            if "is not a subclass of" in str(cause):
+                return (
+                    f"{where}: a whole node cannot be added on the command line. Write it in a preset, as "
+                    "conf/experiment/demo.yaml does for evaluation.compare."
+                )
             return f"{where}: {_first_line(cause)}."
     text = str(error)
     several = re.search(r"Ambiguous value for argument '(?P<given>[^']+)'", text)
@@ -77,6 +99,9 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
             f"{several['given']} gives several values. For one run per value: tagpr -m {several['given']} ...; for a "
             f"list: '{key}=[{value}]'."
         )
+    there = re.search(r"An item is already at '(?P<key>[^']+)'", text)
+    if there:
+        return f"the key {there['key']!r} is there already: leave the + away, {there['key']}=..."
     group = re.search(r"Could not override '(?P<key>[^']+)'\.\s*No match in the defaults list", text)
     if group:
         return _unknown_group(group["key"], conf)

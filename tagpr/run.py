@@ -6,6 +6,7 @@ stage runs, so that help, plans and errors answer at once.
 
 from __future__ import annotations
 
+import difflib
 import errno
 import os
 import platform
@@ -28,7 +29,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from tagpr import schema
 from tagpr.command_help import help_text
-from tagpr.config_errors import CONFIG_ERRORS, check_arguments, explain
+from tagpr.config_errors import CONFIG_ERRORS, check_added_keys, check_arguments, explain
 from tagpr.context import StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.cache import SCHEMA, ArtifactCache
@@ -136,13 +137,14 @@ def _plan_or_run(cfg: DictConfig) -> None:
     root = Path(cfg.paths.runs)
     cache = ArtifactCache(root / "cache")
     graph = build_graph(cfg, FileHashes(root / "cache" / "file_hashes.json"), variant)
+    selected = _selected(graph, until=cfg.until, only=cfg.only, force=cfg.force)
     if cfg.plan:
         from tagpr.console import console, plan_view
         from tagpr.pipeline.plan import plan
 
-        console.print(plan_view(plan(graph, cache)))
+        console.print(plan_view(plan(selected, cache)))
     else:
-        _run(cfg, graph, cache)
+        _run(cfg, graph, selected, cache)
 
 
 def _check(cfg: DictConfig) -> None:
@@ -151,21 +153,27 @@ def _check(cfg: DictConfig) -> None:
     Raises:
         UserError: which settings contradict each other, and how to put it right.
     """
+    check_added_keys(cfg)
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
         raise UserError(f"no value for {', '.join(missing)}. Give it on the command line, e.g. {missing[0]}=...")
     for name in cfg.rl.order:
         if name not in cfg.rl.stages:
-            raise UserError(f"rl.order names the stage {name!r}, but rl.stages has {sorted(cfg.rl.stages)}.")
+            raise UserError(
+                f"rl.order names the stage {name!r}, but rl.stages has {', '.join(sorted(cfg.rl.stages)) or 'none'}. "
+                "Name one of these, or take another option of rl."
+            )
     if cfg.evaluation.people.splits == []:
         raise UserError("evaluation.people.splits is empty. Name at least one of train, dev, test.")
 
 
-def _selected(graph: Graph, until: str | None, only: str | None) -> list[Stage]:
-    names = [stage.name for stage in graph.stages]
-    for given in (until, only):
+def _selected(graph: Graph, *, until: str | None, only: str | None, force: str | None) -> list[Stage]:
+    names = list(dict.fromkeys(stage.name for stage in graph.stages))
+    for key, given in (("until", until), ("only", only), ("force", force)):
         if given is not None and given not in names:
-            raise UserError(f"this run has no stage {given!r}; it has {', '.join(dict.fromkeys(names))}.")
+            near = difflib.get_close_matches(given, names, n=1)
+            hint = f" Did you mean {key}={near[0]}?" if near else ""
+            raise UserError(f"{key}={given}: this run has no such stage.{hint} It has {', '.join(names)}.")
     if only is not None:
         return [stage for stage in graph.stages if stage.name == only]
     if until is not None:
@@ -183,12 +191,16 @@ def _selected(graph: Graph, until: str | None, only: str | None) -> list[Stage]:
     return list(graph.stages)
 
 
-def _run(cfg: DictConfig, graph: Graph, cache: ArtifactCache) -> None:
+def _run(cfg: DictConfig, graph: Graph, selected: Sequence[Stage], cache: ArtifactCache) -> None:
     from tagpr.console import TerminalProgress, closing_panel, console
     from tagpr.pipeline.execute import Executor, Outcome
     from tagpr.tracking import Tracker
 
     started = time.monotonic()
+    try:
+        cache.root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"paths.runs={cfg.paths.runs}: {error.strerror}. Give a folder that can be written.") from None
     stop = threading.Event()
     tracker = Tracker(
         mode=cfg.logger.mode, project=cfg.logger.project, group=cfg.experiment_name, folder=Path(cfg.paths.runs)
@@ -201,7 +213,6 @@ def _run(cfg: DictConfig, graph: Graph, cache: ArtifactCache) -> None:
     executor = Executor(
         cache=cache, view=TerminalProgress(), stop=stop, loggers=tracker.stage_loggers, announce=announce
     )
-    selected = _selected(graph, cfg.until, cfg.only)
     forced = {cfg.force} if cfg.force else set()
     if cfg.only is not None:
         _check_inputs(selected, cache)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tagpr.pipeline.cache import ArtifactCache
 from tagpr.pipeline.fingerprint import differences
-from tagpr.pipeline.graph import Graph, Stage
+from tagpr.pipeline.graph import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +30,9 @@ class PlannedStage:
     peak_bytes: int | None
 
 
-def plan(graph: Graph, cache: ArtifactCache) -> list[PlannedStage]:
-    """One line per stage of the graph, in the order in which they would run."""
-    return [_planned(stage, cache) for stage in graph.stages]
+def plan(stages: Sequence[Stage], cache: ArtifactCache) -> list[PlannedStage]:
+    """One line per stage, in the order in which they would run."""
+    return [_planned(stage, cache) for stage in stages]
 
 
 def _planned(stage: Stage, cache: ArtifactCache) -> PlannedStage:
