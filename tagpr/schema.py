@@ -230,7 +230,7 @@ class Sft(Choice):
 
 @dataclass
 class Pairs(Choice):
-    mix: dict[str, float] = MISSING  # share of N1, N3 and N4; they add up to 1
+    mix: dict[str, float] = MISSING  # share of N1, N1_label, N3 and N4; they add up to 1
     max_pairs: int = MISSING  # most training pairs
     people_per_query: int = MISSING  # N1: people of a query that are compared with one another
     labels_per_record: int = MISSING  # negatives per record where queries are not shared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -24,7 +25,8 @@ def fit_temperature(differences: Tensor) -> float:
         return float(F.softplus(-differences / math.exp(log_temperature)).mean())
 
     bounds = (math.log(1e-2), math.log(1e2))
-    return math.exp(float(minimize_scalar(log_loss, bounds=bounds, method="bounded").x))
+    found: Any = minimize_scalar(log_loss, bounds=bounds, method="bounded")
+    return math.exp(float(found.x))
 
 
 def expected_calibration_error(differences: Tensor, *, temperature: float, num_bins: int) -> float:

@@ -135,11 +135,12 @@ def no_history_pairs(
     pairs = []
     for record in records:
         gold = record.gold
-        wrong = [
-            s.answer for s in answers.get(record.record_id, []) if gold is not None and escape(s.answer) != escape(gold)
-        ]
-        if gold is not None and wrong:
-            nearest = min(wrong, key=lambda answer: abs(length(answer) - length(gold)))
+        if gold is None:
+            continue
+        wrong = [s.answer for s in answers.get(record.record_id, []) if escape(s.answer) != escape(gold)]
+        if wrong:
+            gold_length = length(gold)
+            nearest = min(wrong, key=lambda answer, to=gold_length: abs(length(answer) - to))
             pairs.append(_pair(record, nearest, N3))
     return pairs
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from tagpr.context import StageContext
 from tagpr.errors import BadInputError
@@ -88,8 +89,10 @@ def run(
     generator = np.random.default_rng(context.seed)
     seen, unseen = (_thin(pairs, prmu.judged_pairs, generator) for pairs in (seen, unseen))
     references = _choose_people(train, prmu.reference_people, generator)
+    body = backbone.policy().base_model
+    assert isinstance(body, PreTrainedModel)
     encoder = TextEncoder(
-        backbone=backbone.policy().base_model,
+        backbone=body,
         tokenizer=backbone.tokenizer(),
         max_tokens=prmu.max_tokens,
         batch_tokens=prmu.batch_tokens,

@@ -17,7 +17,7 @@ class TextEncoder(nn.Module):
     """g: the backbone's last hidden state at the last token of `{context} => {response}`.
 
     Args:
-        backbone: a causal transformer without its language-model head.
+        backbone: a causal transformer of transformers, without its language-model head (`base_model`).
         max_tokens: longest text; a longer context loses its end, a response longer than half of it too.
         batch_tokens: padded tokens of one forward pass.
     """
@@ -73,7 +73,7 @@ class TextEncoder(nn.Module):
         # needed.
         longest = max(len(text) for text in texts)
         device = self.backbone.device
-        ids = torch.full((len(texts), longest), self.tokenizer.pad_token_id, dtype=torch.long)
+        ids = torch.zeros(len(texts), longest, dtype=torch.long)  # whatever the padding is, nothing reads it
         for row, text in zip(ids, texts, strict=True):
             row[: len(text)] = torch.tensor(text)
         hidden = self.backbone(input_ids=ids.to(device), use_cache=False).last_hidden_state
