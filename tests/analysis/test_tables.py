@@ -134,6 +134,25 @@ def test_contrasts_need_two_replicates(seed_0, seed_1):
     assert (two.p, two.adjusted_p, two.outcome) == (1.0, 1.0, "undecided")
 
 
+def test_holm_runs_over_the_listed_rows_and_outcomes_follow(folders):
+    right, wrong = ["cosy"] * 20, ["city"] * 20
+    for seed in range(6):
+        make_run(folders, many_people(folders, 20), seed=seed, base=wrong, sft=wrong, rl=right)
+        make_run(
+            folders, many_people(folders, 20), seed=seed, base=wrong, sft=wrong, rl=wrong, run_name="no_prmu",
+            config={"rl": "other"},
+        )  # fmt: skip
+    found = {c.name: c for c in sections_of(find_runs(folders.root), "full/sft")[0].contrasts}
+    # six replicates of +1: p = 2 / 2^6; no difference at all: p = 1, every resample 0, so a tie
+    assert found["full/rl_guided"].p == pytest.approx(2 / 64)
+    assert found["no_prmu/rl_guided"].p == 1.0
+    assert found["no_prmu/rl_guided"].outcome == "tie"
+    # no_prmu/sft is listed too (here its evaluation differs from full's): three rows, the smallest p times three
+    assert found["full/rl_guided"].adjusted_p == pytest.approx(6 / 64)
+    assert found["full/rl_guided"].outcome == "undecided"
+    assert found["full/rl_guided"].difference.low == 1.0
+
+
 def test_shared_rows_of_two_arms_are_shown_once(folders, seed_0):
     full = json.loads((seed_0 / "run.json").read_text())["rows"]
     shared = {

@@ -1,0 +1,77 @@
+"""A finished run opened for a look inside: the stages that made its policies, and its prompts as they were built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tagpr.analysis.runs import Artifact, Evaluation, Row, Run, find_runs
+from tagpr.chains.tags import TagVocabulary
+from tagpr.data.prompts import ChatStyle, CompactStyle, PromptBuilder, PromptStyle, QuestionStyle
+from tagpr.errors import BadInputError
+
+# By name and not by import: what a manifest says is data, never code to run.
+_STYLES = {f"{style.__module__}.{style.__name__}": style for style in (CompactStyle, ChatStyle, QuestionStyle)}
+
+
+def open_run(place: str | Path | None) -> Run:
+    """The newest run in a folder, which may be a run's own.
+
+    Args:
+        place: relative to the working folder or to the one above it, so that it works from the repository's root and
+            from `notebooks/`; None: `runs`.
+    Raises:
+        BadInputError: no finished run there.
+    """
+    wanted = Path("runs" if place is None else place)
+    bases = (Path.cwd(), Path.cwd().parent)
+    folders = [base / wanted for base in bases if (base / wanted).is_dir()]
+    found = [run for folder in folders for run in (find_runs(folder) if any(folder.rglob("run.json")) else [])]
+    if not found:
+        raise BadInputError(
+            f"There is no finished run in {' or '.join(str(base / wanted) for base in bases)}. Run `make demo` (or "
+            "`tagpr experiment=smoke`, which is quicker) first, or set RUN to the folder of a run."
+        )
+    return max(found, key=lambda run: (run.folder / "run.json").stat().st_mtime)
+
+
+def own_rows(run: Run) -> dict[str, Row]:
+    """The run's rows without those that `evaluation.compare` borrows from other arms."""
+    path = run.folder / "config.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    borrowed = (settings.get("evaluation") or {}).get("compare") or {}
+    return {name: row for name, row in run.rows.items() if name not in borrowed}
+
+
+def own_stages(run: Run) -> dict[str, Artifact]:
+    """Name -> stage, along the longest path that the run itself went: records, chains, sft, ..."""
+    path = max((row.stages for row in own_rows(run).values()), key=len)
+    return {"records": run.records, **{stage.stage: stage for stage in path}}
+
+
+def prompt_builder(run: Run) -> PromptBuilder:
+    """What the run's policies read: the prompts of its last row that shows history."""
+    row, evaluation = _fullest(run)
+    settings: dict[str, Any] = dict(evaluation.manifest["config"]["prompt"])
+    target = settings.pop("_target_")
+    if target not in _STYLES:
+        raise BadInputError(f"{evaluation.folder}/manifest.json names the prompt style {target}, which is not known.")
+    style: PromptStyle = _STYLES[target](**settings)
+    from tagpr.lm.backbone import load_tokenizer, tiny_base_path  # torch: not before it is needed
+
+    if row.stages:
+        return PromptBuilder(style=style, tokenizer=load_tokenizer(row.stages[-1].folder / "policy"))
+    path = evaluation.manifest["config"]["backbone"].get("path")
+    return PromptBuilder(style=style, tokenizer=load_tokenizer(path or tiny_base_path()))
+
+
+def tag_vocabulary(run: Run) -> TagVocabulary:
+    """The tags that the run's policies were taught."""
+    return TagVocabulary(names=_fullest(run)[1].manifest["config"]["tags"]["names"])
+
+
+def _fullest(run: Run) -> tuple[Row, Evaluation]:
+    rows = [(row, one) for row in reversed(own_rows(run).values()) for one in row.evaluations.values()]
+    return max(rows, key=lambda pair: pair[1].entries_shown)
