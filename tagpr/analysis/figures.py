@@ -1,48 +1,17 @@
-"""What a row is worth: metrics, scores, gap closed, gain, contrasts; with intervals over people and replicates."""
+"""What a row is worth: metrics, scores, gap closed, gain; with intervals over people and replicates."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
-
 from tagpr.analysis.comparison import ComparedRow, Comparison
+from tagpr.analysis.panel import BEST, BLIND, GREEDY, LEVEL, Estimate, Panel, same_questions, to_estimate
 from tagpr.analysis.runs import Spent
 from tagpr.evaluation.references import NAMES
-from tagpr.evaluation.statistics import (
-    MIN_PEOPLE,
-    Statistic,
-    bootstrap,
-    collect,
-    difference,
-    estimate,
-    gap_closed,
-    holm,
-    mean_over_tasks,
-    outcome,
-    sign_flip_test,
-)
-
-GREEDY, SAMPLE = "greedy", "sample"
-BLIND, BEST = "blind", "bayes"
-NUM_RESAMPLES = 10_000
-LEVEL = 0.95
-TIE_MARGIN = 0.01  # of the score; METHOD notes of this project
-_SEED = 20250928  # of the resampling: the same runs give the same table
-
-Column = tuple[str, str, bool]  # row, decoding, lenient
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A figure and its interval; no interval where there are too few people for one."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
+from tagpr.evaluation.statistics import Statistic, difference, gap_closed, mean_over_tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,100 +35,12 @@ class RowFigures:
     spent: Spent | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Contrast:
-    """A row's greedy score minus the baseline's, on the questions that both answered."""
-
-    name: str
-    baseline: str
-    seeds: tuple[int, ...]
-    difference: Estimate
-    p: float | None  # None with a single replicate
-    adjusted_p: float | None
-    outcome: str  # holds, fails, tie or undecided; "" with a single replicate
-
-
-class Panel:
-    """Rows that answered the same questions, as one array: a single resampling serves all their figures, paired.
-
-    Args:
-        comparison: where the rows come from.
-        rows: at least one; only questions that all of them answered count.
-    """
-
-    def __init__(self, comparison: Comparison, rows: Sequence[ComparedRow]) -> None:
-        self.columns: dict[Column, int] = {}
-        sources = []
-        for row in rows:
-            for decoding in row.decodings:
-                for lenient in (False, True):
-                    self.columns[row.name, decoding, lenient] = len(sources)
-                    sources.append((row, decoding, lenient))
-        self.blind, self.best = len(sources), len(sources) + 1
-        self.seeds = tuple(seed for seed in comparison.seeds if all(seed in row.by_seed for row in rows))
-        values: list[tuple[Hashable, str, str, Sequence[float]]] = []
-        for seed in self.seeds:
-            answers = [row.by_seed[seed].evaluations[decoding].questions for row, decoding, _ in sources]
-            beside = comparison.ceilings[seed].references
-            shared = set(answers[0]).intersection(*answers[1:])
-            # In the order of the first row's file, so that the same runs give the same resamples.
-            for key in (key for key in answers[0] if key in shared):
-                own = [
-                    questions[key].lenient_score if lenient else questions[key].score
-                    for questions, (_, _, lenient) in zip(answers, sources, strict=True)
-                ]
-                known = [beside.get(name, {}).get(key, math.nan) for name in (BLIND, BEST)]
-                values.append((seed, answers[0][key].user_id, key[0], [*own, *known]))
-        self.cells = collect(values, nested=comparison.simulated) if values else None
-
-    @property
-    def num_questions(self) -> int:
-        return 0 if self.cells is None else int(self.cells.counts.sum())
-
-    @property
-    def num_people(self) -> int:
-        return 0 if self.cells is None else self.cells.num_people
-
-    def estimates(
-        self, statistics: Sequence[Statistic], *, levels: Sequence[float]
-    ) -> list[tuple[float, float, list[tuple[float, float] | None]]]:
-        """Per statistic: its value, its standard error, and an interval for each level (None with fewer than
-        MIN_PEOPLE people)."""
-        if self.cells is None or not statistics:
-            return [(math.nan, math.nan, [None for _ in levels]) for _ in statistics]
-        drawn = bootstrap(
-            self.cells,
-            lambda means: np.stack([one(means) for one in statistics], axis=1),
-            num_resamples=NUM_RESAMPLES,
-            seed=_SEED,
-        )
-        result = []
-        for position, statistic in enumerate(statistics):
-            samples = drawn[:, position]
-            samples = samples[np.isfinite(samples)]
-            bounds: list[tuple[float, float] | None] = [None for _ in levels]
-            if len(samples) and self.cells.num_people >= MIN_PEOPLE:
-                tails = [((1 - level) / 2, (1 + level) / 2) for level in levels]
-                bounds = [(float(low), float(high)) for low, high in (np.quantile(samples, tail) for tail in tails)]
-            error = float(samples.std()) if len(samples) else math.nan
-            result.append((estimate(self.cells, statistic), error, bounds))
-        return result
-
-    def per_replicate(self, statistic: Statistic) -> list[float]:
-        """The statistic in each replicate alone."""
-        if self.cells is None:
-            return []
-        sums, counts = self.cells.sums.sum(axis=1), self.cells.counts.sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return statistic(sums / counts[:, :, None]).tolist()
-
-
 def row_figures(comparison: Comparison) -> list[RowFigures]:
     """Figures of every row, references first and last: history-blind above, best possible below."""
     best_base = best_backbone_row(comparison)
     by_row = {
         figures.name: figures
-        for rows in _same_questions(comparison)
+        for rows in same_questions(comparison)
         for figures in _panel_figures(comparison, rows, best_base)
     }
     own = [by_row[row.name] for row in comparison.rows]
@@ -187,18 +68,6 @@ def _has_golds(tasks: Iterable[Mapping[str, object]]) -> bool:
     return all("metrics" in task for task in tasks)
 
 
-def _same_questions(comparison: Comparison) -> list[list[ComparedRow]]:
-    groups: dict[Hashable, list[ComparedRow]] = {}
-    for row in comparison.rows:
-        answered = frozenset(
-            (seed, decoding, frozenset(one.questions))
-            for seed, own in row.by_seed.items()
-            for decoding, one in own.evaluations.items()
-        )
-        groups.setdefault(answered, []).append(row)
-    return list(groups.values())
-
-
 def _panel_figures(comparison: Comparison, rows: list[ComparedRow], base: ComparedRow | None) -> list[RowFigures]:
     if base is not None and not all(row.by_seed.keys() <= base.by_seed.keys() for row in rows):
         base = None
@@ -217,7 +86,7 @@ def _panel_figures(comparison: Comparison, rows: list[ComparedRow], base: Compar
     if base is not None:
         wanted["base", "lenient_score"] = mean_over_tasks(column[base.name, GREEDY, True])
     computed = dict(zip(wanted, panel.estimates(list(wanted.values()), levels=[LEVEL]), strict=True))
-    found = {key: _estimate(value, bounds[0]) for key, (value, _, bounds) in computed.items()}
+    found = {key: to_estimate(value, bounds[0]) for key, (value, _, bounds) in computed.items()}
     denominator, error, _ = computed.get(("base", "lenient_score"), (math.nan, math.nan, []))
     result = []
     for row in rows:
@@ -245,10 +114,6 @@ def _panel_figures(comparison: Comparison, rows: list[ComparedRow], base: Compar
             )
         )  # fmt: skip
     return result
-
-
-def _estimate(value: float, bounds: tuple[float, float] | None) -> Estimate:
-    return Estimate(value=value) if bounds is None else Estimate(value=value, low=bounds[0], high=bounds[1])
 
 
 def _metrics(row: ComparedRow, key: str) -> dict[tuple[str, str], dict[str, float]]:
@@ -299,60 +164,6 @@ def _reference_figures(comparison: Comparison) -> list[RowFigures]:
                 relative_gain=None, spent=None,
             )
         )  # fmt: skip
-    return result
-
-
-def contrasts(comparison: Comparison, baseline: ComparedRow, rows: Sequence[ComparedRow]) -> list[Contrast]:
-    """Each row against the baseline: difference of mean scores with its interval; with two replicates or more,
-    sign-flip p over replicates, adjusted by Holm over all rows given here, and what follows."""
-    alike = next(group for group in _same_questions(comparison) if baseline in group)
-    # Rows that answered what the baseline did share one resampling; each other row is paired with it alone.
-    together = [row for row in rows if row in alike]
-    panels = [together, *([row] for row in rows if row not in alike)]
-    found: dict[str, _Difference] = {}
-    for members in panels:
-        if members:
-            found |= _differences(Panel(comparison, [baseline, *members]), baseline, members)
-    tested = {name: one.p for name, one in found.items() if one.p is not None}
-    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True)) if tested else {}
-    return [found[row.name].contrast(row.name, baseline.name, adjusted.get(row.name)) for row in rows]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Difference:
-    seeds: tuple[int, ...]
-    estimate: Estimate
-    interval_90: tuple[float, float] | None
-    p: float | None
-
-    def contrast(self, name: str, baseline: str, adjusted_p: float | None) -> Contrast:
-        verdict = ""
-        if adjusted_p is not None:
-            verdict = outcome(
-                estimate=self.estimate.value, adjusted_p=adjusted_p, interval_90=self.interval_90, margin=TIE_MARGIN
-            )
-        return Contrast(
-            name=name,
-            baseline=baseline,
-            seeds=self.seeds,
-            difference=self.estimate,
-            p=self.p,
-            adjusted_p=adjusted_p,
-            outcome=verdict,
-        )
-
-
-def _differences(panel: Panel, baseline: ComparedRow, rows: Sequence[ComparedRow]) -> dict[str, _Difference]:
-    column = panel.columns
-    statistics = [difference(column[row.name, GREEDY, False], column[baseline.name, GREEDY, False]) for row in rows]
-    result = {}
-    estimates = panel.estimates(statistics, levels=[LEVEL, 0.90])
-    for row, statistic, (value, _, bounds) in zip(rows, statistics, estimates, strict=True):
-        replicates = panel.per_replicate(statistic)
-        p = sign_flip_test(replicates, num_flips=NUM_RESAMPLES, seed=_SEED) if len(replicates) > 1 else None
-        result[row.name] = _Difference(
-            seeds=panel.seeds, estimate=_estimate(value, bounds[0]), interval_90=bounds[1], p=p
-        )
     return result
 
 

@@ -7,7 +7,9 @@ from statistics import fmean
 from typing import Any
 
 from tagpr.analysis.comparison import ComparedRow, Comparison
-from tagpr.analysis.figures import BEST, BLIND, GREEDY, NUM_RESAMPLES, TIE_MARGIN, RowFigures
+from tagpr.analysis.contrasts import TIE_MARGIN
+from tagpr.analysis.figures import RowFigures
+from tagpr.analysis.panel import BEST, BLIND, GREEDY, NUM_RESAMPLES
 from tagpr.analysis.runs import Artifact, Evaluation
 from tagpr.evaluation.references import NAMES
 from tagpr.evaluation.statistics import MIN_PEOPLE

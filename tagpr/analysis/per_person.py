@@ -9,7 +9,7 @@ from statistics import fmean
 
 from tagpr import storage
 from tagpr.analysis.comparison import Comparison
-from tagpr.analysis.figures import GREEDY
+from tagpr.analysis.panel import GREEDY
 from tagpr.tasks import Task, task_named
 from tagpr.types import Prediction, Reference
 

@@ -7,16 +7,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # files only: no display is needed
-
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tagpr.analysis.comparison import Comparison
-from tagpr.analysis.figures import BEST, BLIND, GREEDY, RowFigures
+from tagpr.analysis.figures import RowFigures
+from tagpr.analysis.panel import BEST, BLIND, GREEDY
 from tagpr.analysis.runs import Artifact, Run
 
 DOTS_PER_INCH = 150
@@ -47,7 +43,8 @@ def plot_training(run: Run, folder: Path) -> Path:
         ("rl", _draw_rl, [stage for stage in trained if stage.stage.startswith("rl_")]),
     ]
     shown = [(draw, stages) for _, draw, stages in kinds if stages]
-    figure, axes = plt.subplots(1, max(len(shown), 1), figsize=(5.2 * max(len(shown), 1), 3.6), squeeze=False)
+    figure = _figure(5.2 * max(len(shown), 1), 3.6)
+    axes = figure.subplots(1, max(len(shown), 1), squeeze=False)
     for axis, (draw, stages) in zip(axes[0], shown, strict=False):
         draw(axis, stages)
         axis.set_xlabel("optimizer steps")
@@ -113,7 +110,8 @@ def plot_scores(comparison: Comparison, figures: Sequence[RowFigures], path: Pat
         rows = [(row.name, row.scores.get(GREEDY), row) for row in figures]
         title = "Mean score over tasks"
     known = [(name, one, row) for name, one, row in rows if one is not None and math.isfinite(one.value)]
-    figure, axis = plt.subplots(figsize=(7, 1.2 + 0.38 * max(len(known), 1)))
+    figure = _figure(7, 1.2 + 0.38 * max(len(known), 1))
+    axis = figure.subplots()
     for place, (_, one, row) in enumerate(known):
         trained = row.policy not in ("backbone", "reference")
         axis.barh(place, one.value, color="tab:blue" if trained else "lightgrey", height=0.65)
@@ -135,9 +133,13 @@ def plot_scores(comparison: Comparison, figures: Sequence[RowFigures], path: Pat
     return _save(figure, path)
 
 
+def _figure(width: float, height: float) -> Figure:
+    # Not through pyplot, whose choice of a display belongs to the caller: a notebook's plots must stay visible.
+    return Figure(figsize=(width, height))
+
+
 def _save(figure: Figure, path: Path) -> Path:
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DOTS_PER_INCH)
-    plt.close(figure)
     return path

@@ -1,0 +1,132 @@
+"""Tables as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from tagpr.analysis.contrasts import Contrast
+from tagpr.analysis.figures import best_backbone_row, map_finite
+from tagpr.analysis.notes import arm_lines, contrast_definition, definitions
+from tagpr.analysis.per_person import PersonTable, per_person
+from tagpr.analysis.sections import CONTRAST_HEADINGS, Section, contrast_cells, main_columns, number_text, title_of
+from tagpr.evaluation.statistics import MIN_PEOPLE
+
+
+def write_sections(sections: Sequence[Section], folder: Path) -> None:
+    """table.md, table.csv and table.tex; with fewer than 20 people per_person.md and per_person.csv too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_text(folder / "table.md", "\n".join(_markdown(section) for section in sections))
+    _write_text(folder / "table.csv", _csv(sections))
+    _write_text(folder / "table.tex", "\n".join(_latex(section) for section in sections))
+    few = [s for s in sections if any(r.policy != "reference" and r.people < MIN_PEOPLE for r in s.figures)]
+    if few:
+        tables = [table for section in few for table in per_person(section.comparison)]
+        _write_text(folder / "per_person.md", "\n".join(_person_markdown(table) for table in tables))
+        _write_text(folder / "per_person.csv", _person_csv(tables))
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---", *("---:" for _ in headings[1:])]
+    return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]
+
+
+def _markdown(section: Section) -> str:
+    comparison = section.comparison
+    columns = main_columns(section, comparison.tasks)
+    headings = [f"{column[0]} {column[1]}".strip() for column in columns]
+    lines = [f"# {title_of(comparison)}", ""]
+    lines += _pipe_table(headings, list(zip(*(column[2:] for column in columns), strict=True)))
+    lines += ["", *(f"- **{line}**" for line in section.warnings)]
+    if section.contrasts:
+        lines += ["", f"## Score against {section.contrasts[0].baseline}", ""]
+        lines += _pipe_table(CONTRAST_HEADINGS, contrast_cells(section))
+        lines += ["", contrast_definition(len(section.contrasts))]
+    if arms := arm_lines(comparison):
+        lines += ["", "## Arms", "", *(f"- {line}" for line in arms)]
+    base = best_backbone_row(comparison)
+    lines += ["", "## What the figures mean", ""]
+    lines += [f"- {line}" for line in definitions(comparison, section.shown, base and base.name)]
+    return "\n".join(lines) + "\n"
+
+
+def _latex(section: Section) -> str:
+    columns = main_columns(section, section.comparison.tasks)
+    heads = [" & ".join(_escape_latex(column[line]) for column in columns) for line in (0, 1)]
+    rows = [" & ".join(map(_escape_latex, cells)) for cells in zip(*(column[2:] for column in columns), strict=True)]
+    body = " \\\\\n".join(rows)
+    return (
+        f"% {title_of(section.comparison)}; needs the package booktabs\n"
+        f"\\begin{{tabular}}{{l{'r' * (len(columns) - 1)}}}\n\\toprule\n{heads[0]} \\\\\n{heads[1]} \\\\\n\\midrule\n"
+        f"{body} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
+    )
+
+
+def _escape_latex(text: str) -> str:
+    return "".join({"_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "~": r"\textasciitilde{}"}.get(c, c) for c in text)
+
+
+def _csv(sections: Sequence[Section]) -> str:
+    rows = []
+    for section in sections:
+        versus = {one.name: one for one in section.contrasts}
+        for row in section.figures:
+            cells: dict[str, str | float] = {
+                "experiment": section.comparison.title, "run_name": row.run_name, "row": row.name,
+                "policy": row.policy, "seeds": " ".join(map(str, row.seeds)), "people": row.people or "",
+                "questions": row.questions,
+            }  # fmt: skip
+            map_finite(row, lambda name, value, cells=cells: cells.update({name: value}))
+            if row.name in versus:
+                cells |= _contrast_csv(versus[row.name])
+            rows.append(cells)
+    return _csv_text(rows)
+
+
+def _contrast_csv(one: Contrast) -> dict[str, str | float]:
+    named = {
+        "difference": one.difference.value, "difference/low": one.difference.low, "difference/high":
+        one.difference.high, "p": one.p, "p/holm": one.adjusted_p,
+    }  # fmt: skip
+    return {"baseline": one.baseline, "outcome": one.outcome, **{k: v for k, v in named.items() if v is not None}}
+
+
+def _csv_text(rows: Sequence[dict[str, str | float]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _person_markdown(table: PersonTable) -> str:
+    headings = ["person", "questions", *table.rows]
+    rows = [
+        [person, str(table.questions[person]), *(number_text(table.values.get((person, row))) for row in table.rows)]
+        for person in table.people
+    ]
+    title = f"# {table.task}: {table.metric} per person, greedy"
+    return "\n".join([title, "", *_pipe_table(headings, rows)]) + "\n"
+
+
+def _person_csv(tables: Sequence[PersonTable]) -> str:
+    return _csv_text(
+        [
+            {
+                "task": table.task, "metric": table.metric, "person": person, "questions": table.questions[person],
+                "row": row, "value": value,
+            }
+            for table in tables
+            for (person, row), value in table.values.items()
+        ]
+    )  # fmt: skip

@@ -1,0 +1,147 @@
+"""A table before it is printed: its rows, figures, contrasts and warnings, and its cells as text."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tagpr.analysis.comparison import ComparedRow, Comparison, compare
+from tagpr.analysis.contrasts import Contrast, contrasts
+from tagpr.analysis.figures import RowFigures, row_figures
+from tagpr.analysis.notes import warnings_of
+from tagpr.analysis.panel import BEST, BLIND, GREEDY, SAMPLE, Estimate
+from tagpr.analysis.runs import Run
+from tagpr.errors import BadInputError
+from tagpr.evaluation.references import NAMES
+from tagpr.tasks import task_named
+
+NOTHING = "-"
+NUM_COSTS = 4  # the last columns
+CONTRAST_HEADINGS = ("row", "difference [95 %]", "seeds", "p", "Holm", "outcome")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One table with all that is printed around it, each part computed when it is first asked for.
+
+    Args:
+        comparison: the rows.
+        baseline: the row that contrasts are against; None: no contrasts.
+    """
+
+    comparison: Comparison
+    baseline: ComparedRow | None
+
+    @cached_property
+    def figures(self) -> list[RowFigures]:
+        return row_figures(self.comparison)
+
+    @cached_property
+    def shown(self) -> list[RowFigures]:
+        """On simulated people the two ends stand for all references; the CSV holds the others too."""
+        ends = (BLIND, BEST) if self.comparison.simulated else tuple(NAMES)
+        return [row for row in self.figures if row.policy != "reference" or row.name in ends]
+
+    @cached_property
+    def contrasts(self) -> list[Contrast]:
+        if self.baseline is None:
+            return []
+        trained = [row for row in self.comparison.rows if not row.is_backbone and row is not self.baseline]
+        return contrasts(self.comparison, self.baseline, [row for row in trained if GREEDY in row.decodings])
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        return warnings_of(self.comparison, self.figures)
+
+
+def sections_of(runs: Sequence[Run], baseline: str | None) -> list[Section]:
+    """A section per experiment and data set.
+
+    Args:
+        runs: of any experiments.
+        baseline: a row's name; None: `sft` where there is one.
+    Raises:
+        BadInputError: no row has the baseline's name.
+    """
+    compared = compare(runs)
+    sections = [Section(comparison=one, baseline=_baseline(one, baseline)) for one in compared]
+    if baseline is not None and not any(section.baseline for section in sections):
+        names = [row.name for one in compared for row in one.rows]
+        near = difflib.get_close_matches(baseline, names, n=1, cutoff=0.0)
+        raise BadInputError(
+            f"no row is called {baseline!r}; there are {', '.join(names)}. Did you mean --baseline {near[0]}?"
+        )
+    return sections
+
+
+def _baseline(comparison: Comparison, name: str | None) -> ComparedRow | None:
+    rows = [row for row in comparison.rows if GREEDY in row.decodings]
+    if name is not None:
+        return next((row for row in rows if row.name == name), None)
+    return next((row for row in rows if row.row_name == "sft"), None)
+
+
+def number_text(value: float | None) -> str:
+    """Three decimals; a dash for what is not there."""
+    return NOTHING if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _with_interval(one: Estimate | None, form: str) -> str:
+    if one is None or math.isnan(one.value):
+        return NOTHING
+    if one.low is None or one.high is None:
+        return format(one.value, form)
+    return f"{one.value:{form}} [{one.low:{form}}, {one.high:{form}}]"
+
+
+def main_columns(section: Section, tasks: Sequence[str]) -> list[tuple[str, ...]]:
+    """Columns as (heading's first line, second line, one cell per row)."""
+    figures = section.shown
+    columns: list[tuple[str, ...]] = [("row", "", *(row.name for row in figures))]
+    for name in tasks:
+        task = task_named(name)
+        cells = (number_text(row.metrics.get((name, GREEDY), {}).get(task.primary_metric)) for row in figures)
+        columns.append((name, task.primary_metric, *cells))
+    for decoding, heading in ((GREEDY, "greedy"), (SAMPLE, "T=1")):
+        cells = (number_text(row.scores[decoding].value if decoding in row.scores else None) for row in figures)
+        columns.append(("score", heading, *cells))
+    if section.comparison.simulated:
+        cells = (_with_interval(row.gap_closed.get(GREEDY), ".2f") for row in figures)
+        columns.append(("gap closed", "[95 %]", *cells))
+    else:
+        columns.append(("gain", "[95 %]", *(_with_interval(row.gain, "+.3f") for row in figures)))
+        relative = (NOTHING if row.relative_gain is None else f"{row.relative_gain:+.1%}" for row in figures)
+        columns.append(("relative", "gain", *relative))
+    failures = (f"{row.parse_failures[GREEDY]:.1%}" if GREEDY in row.parse_failures else NOTHING for row in figures)
+    columns.append(("parse", "fail", *failures))
+    for first, second, name in (
+        ("gold", "labels", "gold_labels"),
+        ("RL", "steps", "rl_steps"),
+        ("PRMU", "calls", "prmu_calls"),
+        ("CPU", "s", "cpu_seconds"),
+    ):
+        cells = (NOTHING if row.spent is None else f"{getattr(row.spent, name):.0f}" for row in figures)
+        columns.append((first, second, *cells))
+    return columns
+
+
+def contrast_cells(section: Section) -> list[tuple[str, ...]]:
+    """A row per contrast, cells as CONTRAST_HEADINGS says."""
+    return [
+        (
+            one.name, _with_interval(one.difference, "+.3f"), str(len(one.seeds)), number_text(one.p),
+            number_text(one.adjusted_p), one.outcome or NOTHING,
+        )
+        for one in section.contrasts
+    ]  # fmt: skip
+
+
+def title_of(comparison: Comparison) -> str:
+    """Experiment, arms and seeds."""
+    arms = list(dict.fromkeys(run.run_name for run in comparison.runs))
+    names = ", ".join(arms) if len(arms) <= 3 else f"{len(arms)} arms"
+    seeds = ", ".join(map(str, comparison.seeds))
+    return f"{comparison.title}: {names}; seed{'s' if len(comparison.seeds) > 1 else ''} {seeds}"
