@@ -18,6 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tagpr.lm.kernels import attend, attend_backward
+
 TWO_PART = "two_part"
 
 
@@ -68,9 +70,7 @@ class SharedPrefix:
     num_prompt_tokens: int
     prompts: Padding  # B rows
     completions: Padding | None  # B * G rows; None where there are no completion tokens
-    prompt_bias: (
-        Tensor | None
-    )  # (B, 1, 1, P) 0 or -inf, added to scores against prompt keys; None where no prompt is padded
+    prompt_bias: Tensor | None  # (B, 1, 1, P) 0 or -inf, added to scores against prompt keys; None: no padding
 
     @classmethod
     def of_masks(cls, prompt_mask: Tensor, completion_mask: Tensor, *, dtype: torch.dtype) -> SharedPrefix:
@@ -115,7 +115,8 @@ def two_part_attention(
             f"sliding_window={kwargs.get('sliding_window')}, softcap={kwargs.get('softcap')}. Use the padded method."
         )
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    return packed.attend(module.layer_idx, q, k, v, scaling)[None], None
+    # Under autocast the values are narrower than what a float32 norm has made of queries and keys.
+    return packed.attend(module.layer_idx, q.to(v.dtype), k.to(v.dtype), v, scaling)[None], None
 
 
 def packed_hidden(model: PreTrainedModel, token_ids: Tensor, positions: Tensor, packed: PackedAttention) -> Tensor:
@@ -152,14 +153,14 @@ class _TwoPart(torch.autograd.Function):
         split, prompts, completions = layout.num_prompt_tokens, layout.prompts, layout.completions
         repeats = query.shape[1] // key.shape[1]
         prompt_k, prompt_v = _grid(key[:split], prompts, repeats), _grid(value[:split], prompts, repeats)
-        prompt_out, prompt_lse = _attend(_grid(query[:split], prompts), prompt_k, prompt_v, None, True, scale)
+        prompt_out, prompt_lse = attend(_grid(query[:split], prompts), prompt_k, prompt_v, None, True, scale)
         out, lse = prompts.pack(prompt_out.transpose(1, 2)), None
         if completions is not None:
             q = _grid(query[split:], completions)
             k, v = _grid(key[split:], completions, repeats), _grid(value[split:], completions, repeats)
             bias, groups = layout.prompt_bias, prompts.shape[0]
-            shared, shared_lse = _attend(_by_group(q, groups), prompt_k, prompt_v, bias, False, scale)
-            own, own_lse = _attend(q, k, v, None, True, scale)
+            shared, shared_lse = attend(_by_group(q, groups), prompt_k, prompt_v, bias, False, scale)
+            own, own_lse = attend(q, k, v, None, True, scale)
             # From here (B * G, T, H, ...), the order of the packed output.
             rows = (*completions.shape, query.shape[1])
             shared, shared_lse = shared.transpose(1, 2).reshape(*rows, -1), shared_lse.transpose(1, 2).reshape(rows)
@@ -183,7 +184,7 @@ class _TwoPart(torch.autograd.Function):
         prompt_k, prompt_v = _grid(key[:split], prompts, repeats), _grid(value[:split], prompts, repeats)
         # A padded query repeats a real token: without zeros there, its gradient would reach the keys.
         g = _zero_padding(_grid(grad[:split], prompts), prompts)
-        dq, dk, dv = _attend_backward(g, q, prompt_k, prompt_v, o, prompt_lse, None, True, scale)
+        dq, dk, dv = attend_backward(g, q, prompt_k, prompt_v, o, prompt_lse, None, True, scale)
         dq_own = dk_own = dv_own = None
         if completions is not None:
             groups, heads = prompts.shape[0], query.shape[1]
@@ -193,12 +194,12 @@ class _TwoPart(torch.autograd.Function):
             group_lse = lse.reshape(groups, -1, heads).transpose(1, 2).contiguous()
             grouped = (_by_group(tensor, groups) for tensor in (g, q, o))
             g_group, q_group, o_group = grouped
-            dq_shared, dk_shared, dv_shared = _attend_backward(
+            dq_shared, dk_shared, dv_shared = attend_backward(
                 g_group, q_group, prompt_k, prompt_v, o_group, group_lse, layout.prompt_bias, False, scale
             )
             dk, dv = dk + dk_shared, dv + dv_shared
             own_lse = lse.transpose(1, 2).contiguous()
-            dq_own, dk_own, dv_own = _attend_backward(g, q, k, v, o, own_lse, None, True, scale)
+            dq_own, dk_own, dv_own = attend_backward(g, q, k, v, o, own_lse, None, True, scale)
             dq_own = dq_own + dq_shared.transpose(1, 2).reshape(*completions.shape, heads, -1).transpose(1, 2)
         return (
             _pack(dq, dq_own, layout, 1),
@@ -240,69 +241,6 @@ def _zero_padding(padded: Tensor, padding: Padding) -> Tensor:
 
 def _sum_repeats(grid: Tensor, repeats: int) -> Tensor:
     return grid if repeats == 1 else grid.unflatten(1, (-1, repeats)).sum(dim=2)
-
-
-def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention and its log-sum-exp: (rows, H, L, d), (rows, H, L)."""
-    if q.device.type == "cpu":
-        # What SDPA itself runs on CPU; asked for by name because SDPA keeps the log-sum-exp to itself.
-        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            q, k, v, 0.0, causal, attn_mask=bias, scale=scale
-        )
-    return attend_by_products(q, k, v, bias, causal, scale)
-
-
-def attend_by_products(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, scale: float
-) -> tuple[Tensor, Tensor]:
-    """The same in plain products, on any device; the scores are in memory as a whole."""
-    scores = _scores(q, k, bias, causal, scale)
-    lse = scores.logsumexp(dim=-1)
-    return (scores - lse[..., None]).exp().to(v.dtype) @ v, lse
-
-
-def _attend_backward(
-    grad: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    out: Tensor,
-    lse: Tensor,
-    bias: Tensor | None,
-    causal: bool,
-    scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    if q.device.type == "cpu":
-        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
-            grad, q, k, v, out, lse, 0.0, causal, attn_mask=bias, scale=scale
-        )
-    return attend_by_products_backward(grad, q, k, v, out, lse, bias, causal, scale)
-
-
-def attend_by_products_backward(
-    grad: Tensor,
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    out: Tensor,
-    lse: Tensor,
-    bias: Tensor | None,
-    causal: bool,
-    scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of one part, given the joined output and log-sum-exp."""
-    weights = (_scores(q, k, bias, causal, scale) - lse[..., None]).exp()
-    delta = (grad * out).sum(dim=-1, keepdim=True)
-    grad_scores = (weights * (grad @ v.transpose(2, 3) - delta) * scale).to(q.dtype)
-    return grad_scores @ k, grad_scores.transpose(2, 3) @ q, weights.to(grad.dtype).transpose(2, 3) @ grad
-
-
-def _scores(q: Tensor, k: Tensor, bias: Tensor | None, causal: bool, scale: float) -> Tensor:
-    scores = torch.matmul(q, k.transpose(2, 3)).to(torch.promote_types(q.dtype, torch.float32)) * scale
-    if causal:
-        later = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).triu(1)
-        scores = scores.masked_fill(later, float("-inf"))
-    return scores if bias is None else scores + bias
 
 
 AttentionInterface.register(TWO_PART, two_part_attention)

@@ -148,6 +148,14 @@ def test_bfloat16(make_model: MakeModel) -> None:
     assert gap_to_padded(model, batch_of(*UNEVEN), temperature=1.0, method="two_part", chunk_size=64) < 0.1
 
 
+def test_under_autocast(make_model: MakeModel) -> None:
+    model, batch = make_model(), batch_of(*UNEVEN)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert gap_to_padded(model, batch, temperature=1.0, method="two_part", chunk_size=64) < 0.1
+        _, grads = scored(model, batch, "two_part")
+    assert all(grad.isfinite().all() and grad.dtype == torch.float32 for grad in grads.values())
+
+
 @pytest.mark.parametrize("method", ["two_part", "dense", "padded"])
 def test_last_states(make_model: MakeModel, method: Method) -> None:
     model, batch = make_model(), batch_of(*UNEVEN)
