@@ -216,6 +216,8 @@ def _run(cfg: DictConfig, graph: Graph, selected: Sequence[Stage], cache: Artifa
     forced = {cfg.force} if cfg.force else set()
     if cfg.only is not None:
         _check_inputs(selected, cache)
+    with console.status("checking settings"):
+        executor.check(selected)
     outcomes: list[Outcome] = []
     with _stop_on_signals(stop):
         try:

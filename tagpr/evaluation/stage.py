@@ -10,7 +10,7 @@ from typing import Any
 from tagpr import storage
 from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext, StopRequested
-from tagpr.data.prompts import PromptBuilder, PromptStyle
+from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.evaluation.predict import predict
 from tagpr.evaluation.references import population_modes, references
 from tagpr.lm.backbone import Backbone, load_tokenizer
@@ -50,6 +50,9 @@ def run(
     if evaluation.max_records is not None:
         records = spread(records, evaluation.max_records)
     builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
+    check_fits_context(
+        builder, context_tokens=model.config.max_position_embeddings, completion_tokens=decoding.max_new_tokens
+    )
     prompts = [builder.build(record) for record in records]
     sampling = Sampling(
         temperature=decoding.temperature,

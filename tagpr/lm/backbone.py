@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.models.qwen3 import Qwen3ForCausalLM
 
 import tagpr.lm.attention  # noqa: F401  (registers `two_part` before a model asks for it)
+from tagpr.errors import BadInputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,11 +111,11 @@ def tiny_base_path() -> Path:
     """Folder of the base that ships inside the package.
 
     Raises:
-        ValueError: an installation without it.
+        BadInputError: an installation without it.
     """
     path = Path(str(resources.files("tagpr.lm") / "tiny_base"))
     if not (path / "config.json").is_file():
-        raise ValueError(
+        raise BadInputError(
             f"the shipped base is not at {path}: reinstall the package, or make it with experiments/tiny_base/run.sh."
         )
     return path
@@ -124,17 +125,17 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerBase:
     """The tokenizer beside a model. A pad token is needed by every batch; where there is none, end-of-text serves.
 
     Raises:
-        ValueError: no tokenizer there, or one without an end-of-text token or a chat template.
+        BadInputError: no tokenizer there, or one without an end-of-text token or a chat template.
     """
     local = _check_path(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(path), local_files_only=local)
     except OSError as error:
-        raise ValueError(
+        raise BadInputError(
             f"no tokenizer at {path!s}: {_first_line(error)}. Expected a Hugging Face folder or hub id."
         ) from error
     if tokenizer.eos_token_id is None or not tokenizer.chat_template:
-        raise ValueError(
+        raise BadInputError(
             f"the tokenizer of {path!s} has eos_token={tokenizer.eos_token!r} and a chat template: "
             f"{bool(tokenizer.chat_template)}; expected both. Take an instruction-tuned model, or add what is missing."
         )
@@ -147,7 +148,7 @@ def load_policy(path: Path | str, *, dtype: str, attention: str) -> PreTrainedMo
     """A causal language model in eval mode, from safetensors only: nothing in the folder is executed.
 
     Raises:
-        ValueError: no such model.
+        BadInputError: no such model.
     """
     local = _check_path(path)
     try:
@@ -155,7 +156,7 @@ def load_policy(path: Path | str, *, dtype: str, attention: str) -> PreTrainedMo
             str(path), dtype=dtype, attn_implementation=attention, local_files_only=local, use_safetensors=True
         )
     except OSError as error:
-        raise ValueError(
+        raise BadInputError(
             f"no causal language model at {path!s}: {_first_line(error)}. Expected a folder with config.json and "
             "model.safetensors, or a hub id (offline: one that is in the cache)."
         ) from error
@@ -209,7 +210,9 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     """The tokenizer's end-of-text and padding tokens."""
     end, pad = tokenizer.eos_token_id, tokenizer.pad_token_id
     if not isinstance(end, int) or not isinstance(pad, int):
-        raise ValueError(f"the tokenizer has eos {end!r} and pad {pad!r}, expected both: take it from load_tokenizer.")
+        raise BadInputError(
+            f"the tokenizer has eos {end!r} and pad {pad!r}, expected both: take it from load_tokenizer."
+        )
     return end, pad
 
 
@@ -218,7 +221,9 @@ def _check_path(path: Path | str) -> bool:
     if Path(path).is_dir():
         return True
     if isinstance(path, Path) or str(path).startswith((".", "/", "~")) or str(path).count("/") != 1:
-        raise ValueError(f"no folder at {path!s}: expected a Hugging Face folder, or a hub id of the form owner/name.")
+        raise BadInputError(
+            f"no folder at {path!s}: expected a Hugging Face folder, or a hub id of the form owner/name."
+        )
     return False
 
 

@@ -49,7 +49,10 @@ class ArtifactCache:
         path = self.folder(stage, fingerprint) / "manifest.json"
         if not path.exists():
             return None
-        manifest = read_json(path)
+        try:
+            manifest = read_json(path)
+        except ValueError as error:
+            raise UserError(f"{path} is damaged ({error}). Remove {path.parent}; it will be computed again.") from None
         if manifest.get("schema") != SCHEMA:
             raise UserError(
                 f"{path} has schema {manifest.get('schema')!r}, this version reads {SCHEMA}. "
@@ -61,9 +64,10 @@ class ArtifactCache:
         """Manifests of every finished artifact of a stage."""
         found = []
         for path in sorted((self.root / stage).glob("[0-9a-f]*/manifest.json")):
-            manifest = read_json(path)
-            if manifest.get("schema") == SCHEMA:
-                found.append(manifest)
+            with contextlib.suppress(ValueError):  # a damaged one is named where it is needed
+                manifest = read_json(path)
+                if manifest.get("schema") == SCHEMA:
+                    found.append(manifest)
         return found
 
     def is_resumable(self, stage: str, fingerprint: str) -> bool:
@@ -91,12 +95,16 @@ class ArtifactCache:
     def open_work(self, stage: str, fingerprint: str) -> tuple[Path, Path]:
         """(output, checkpoints) of a stage about to run: what a killed run left is kept only if it can be resumed."""
         work = self.work_folder(stage, fingerprint)
-        if not self.is_resumable(stage, fingerprint):
-            shutil.rmtree(work, ignore_errors=True)
+        self.drop_unresumable(stage, fingerprint)
         output, checkpoints = work / "output", work / "checkpoints"
         output.mkdir(parents=True, exist_ok=True)
         checkpoints.mkdir(exist_ok=True)
         return output, checkpoints
+
+    def drop_unresumable(self, stage: str, fingerprint: str) -> None:
+        """Remove what a failed stage wrote, unless it left a checkpoint to go on from."""
+        if not self.is_resumable(stage, fingerprint):
+            shutil.rmtree(self.work_folder(stage, fingerprint), ignore_errors=True)
 
     def finish(self, stage: str, fingerprint: str, manifest: Mapping[str, Any]) -> Path:
         """Make the work folder's output the finished artifact: hash its files, write the manifest, sync, rename.

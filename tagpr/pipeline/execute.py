@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from tagpr.context import ProgressView, StageContext
+from tagpr.context import ProgressView, StageContext, StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.cache import ArtifactCache, Meter
 from tagpr.pipeline.graph import ENTRIES, Stage
@@ -68,6 +68,17 @@ class Executor:
         self.announce = announce
         self._folders: dict[tuple[str, str], Path] = {}
 
+    def check(self, stages: Sequence[Stage]) -> None:
+        """Build what the missing stages are made of, so that a bad value shows now and not after hours of training.
+
+        Raises:
+            UserError: a constructor's complaint about a value.
+        """
+        for stage in stages:
+            if self._finished(stage) is None:
+                for node in stage.groups.values():
+                    _build(node)
+
     def run(self, stage: Stage, *, force: bool) -> Outcome:
         """Make sure that a stage is finished; its inputs must be.
 
@@ -84,6 +95,16 @@ class Executor:
                 self.announce(stage, "cached")
                 return outcome
             return self._compute(stage)
+
+    def _blame_damaged_inputs(self, stage: Stage, error: Exception) -> None:
+        """A stage that failed on an input whose files have changed since they were written has no fault of its own."""
+        for source in stage.inputs.values():
+            if damaged := self.cache.damaged_files(source.name, source.fingerprint):
+                raise UserError(
+                    f"{stage.label} failed because {self.cache.folder(source.name, source.fingerprint)} is damaged: "
+                    f"{', '.join(damaged)} changed or went missing since it was written. Run the same command with "
+                    f"force={source.name} once, or remove that folder; it will be computed again."
+                ) from error
 
     def _finished(self, stage: Stage) -> Outcome | None:
         manifest = self.cache.manifest(stage.name, stage.fingerprint)
@@ -102,10 +123,16 @@ class Executor:
         )  # fmt: skip
         inputs = {name: self.cache.folder(source.name, source.fingerprint) for name, source in stage.inputs.items()}
         meter = Meter()
-        parts = {name: _build(node) for name, node in stage.groups.items()}
-        counts = importlib.import_module(ENTRIES[stage.kind]).run(
-            **parts, inputs=inputs, output=output, context=context
-        )
+        try:
+            parts = {name: _build(node) for name, node in stage.groups.items()}
+            counts = importlib.import_module(ENTRIES[stage.kind]).run(
+                **parts, inputs=inputs, output=output, context=context
+            )
+        except Exception as error:
+            self.cache.drop_unresumable(stage.name, stage.fingerprint)
+            if not isinstance(error, UserError | StopRequested):
+                self._blame_damaged_inputs(stage, error)
+            raise
         identity = stage.identity
         manifest = {
             "label": stage.label, "inputs": identity["inputs"], "config": identity["config"], "code": identity["code"],

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from tagpr.chains.tags import TagVocabulary, parse
 from tagpr.context import StageContext
-from tagpr.data.prompts import PromptBuilder, PromptStyle
+from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.errors import UserError
 from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.generation.base import RolloutEngine, Sampling
@@ -91,10 +91,15 @@ def run(
     generator = np.random.default_rng(context.seed)
     policy_folder = inputs["sft"] / "policy"
     tokenizer = load_tokenizer(policy_folder)
+    model = backbone.load(policy_folder)
+    builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
+    check_fits_context(
+        builder, context_tokens=model.config.max_position_embeddings, completion_tokens=pairs.max_new_tokens
+    )
     answering = _Answering(
         engine=engine(tokenizer=tokenizer),
-        model=backbone.load(policy_folder),
-        builder=PromptBuilder(style=prompt, tokenizer=tokenizer),
+        model=model,
+        builder=builder,
         vocabulary=tags,
         settings=pairs,
         context=context,

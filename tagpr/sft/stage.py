@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tagpr.context import StageContext
-from tagpr.data.prompts import PromptBuilder, PromptStyle
+from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.errors import BadInputError
 from tagpr.lm.backbone import Backbone, save_policy
 from tagpr.schema import TrainerSettings
@@ -54,11 +54,14 @@ def run(
     seed_everything(context.seed)
     tokenizer = backbone.tokenizer()
     policy = backbone.policy().train()
+    builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
+    # A prompt that leaves no room for any completion shows before training; longer chains are checked one by one.
+    check_fits_context(builder, context_tokens=policy.config.max_position_embeddings, completion_tokens=1)
     records = {record.record_id: record for record in read_records(inputs["records"], splits=("train", "dev"))}
     examples = encode_chains(
         read_chains(inputs["chains"]),
         records,
-        builder=PromptBuilder(style=prompt, tokenizer=tokenizer),
+        builder=builder,
         tokenizer=tokenizer,
         max_positions=policy.config.max_position_embeddings,
     )
