@@ -70,34 +70,44 @@ def judge_pairs(
 
 
 def pair_metrics(judged: JudgedPairs, *, prefix: str) -> dict[str, float]:
-    """`<prefix>/accuracy/<type>` and `.../<type>/<task>`, `<prefix>/swap_accuracy`; users weigh by their pairs."""
+    """`<prefix>/accuracy/<type>` and `<prefix>/swap_accuracy`, each also per task as `.../<task>`."""
     metrics: dict[str, float] = {}
     wins = win_share(judged.margins)
-    groups: dict[str, list[int]] = defaultdict(list)
-    for i, pair in enumerate(judged.pairs):
-        groups[pair.negative_type].append(i)
-        groups[f"{pair.negative_type}/{pair.task}"].append(i)
-    for name, indices in sorted(groups.items()):
+    for name, indices in _groups([(pair.negative_type, pair.task) for pair in judged.pairs]).items():
         metrics[f"{prefix}/accuracy/{name}"] = float(wins[indices].mean())
+    couples = couple_indices(judged)
     swaps, _, _ = swap_wins(judged)
-    if len(swaps):
-        metrics[f"{prefix}/swap_accuracy"] = float(swaps.mean())
+    for name, indices in _groups([("swap_accuracy", judged.pairs[i].task) for i in couples]).items():
+        metrics[f"{prefix}/{name}"] = float(swaps[indices].mean())
     return metrics
 
 
-def swap_wins(judged: JudgedPairs) -> tuple[Tensor, list[str], list[str]]:
-    """Per N1 couple (its two directions have the same D and count once): win share of D > 0, and the two people."""
+def couple_indices(judged: JudgedPairs) -> list[int]:
+    """One pair of each N1 couple: its two directions have the same D and count once."""
     couples: dict[tuple[str, ...], int] = {}
     for i, pair in enumerate(judged.pairs):
         if pair.negative_type == N1:
             couples.setdefault(tuple(sorted((pair.record_id, pair.other_record_id))), i)
-    indices = list(couples.values())
+    return list(couples.values())
+
+
+def swap_wins(judged: JudgedPairs) -> tuple[Tensor, list[str], list[str]]:
+    """Per N1 couple: win share of D > 0, and the two people."""
+    indices = couple_indices(judged)
     user_of = {pair.record_id: pair.user_id for pair in judged.pairs}
     wins = win_share(personal_contrast(judged.margins[indices], judged.other_margins[indices]))
     own = [judged.pairs[i].user_id for i in indices]
-    # A mirror that duplicates removal took away leaves the record id to stand for the person.
-    other = [user_of.get(judged.pairs[i].other_record_id, judged.pairs[i].other_record_id) for i in indices]
+    other = [user_of[judged.pairs[i].other_record_id] for i in indices]
     return wins, own, other
+
+
+def _groups(keys: Sequence[tuple[str, str]]) -> dict[str, list[int]]:
+    """Positions per `<first>` and per `<first>/<second>`."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, (first, second) in enumerate(keys):
+        groups[first].append(i)
+        groups[f"{first}/{second}"].append(i)
+    return dict(sorted(groups.items()))
 
 
 def bootstrap_lower_bound(
