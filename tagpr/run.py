@@ -9,16 +9,12 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-import platform
-import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +28,12 @@ from tagpr.command_help import help_text
 from tagpr.config_errors import CONFIG_ERRORS, check_added_keys, check_arguments, explain
 from tagpr.context import StopRequested
 from tagpr.errors import UserError
-from tagpr.pipeline.cache import SCHEMA, ArtifactCache
-from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, digest, library_versions
-from tagpr.pipeline.graph import SILENT, Graph, Stage, build_graph
+from tagpr.pipeline.cache import ArtifactCache
+from tagpr.pipeline.fingerprint import PACKAGE, FileHashes
+from tagpr.pipeline.graph import Graph, Stage, build_graph
 
 # The disk's, not the program's.
 OUR_PLACES_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
-# What does not change a result does not change a run's key.
-NOT_IN_RUN_KEY = ("paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name")
 
 
 def conf_dir() -> Path:
@@ -194,6 +188,7 @@ def _selected(graph: Graph, *, until: str | None, only: str | None, force: str |
 def _run(cfg: DictConfig, graph: Graph, selected: Sequence[Stage], cache: ArtifactCache) -> None:
     from tagpr.console import TerminalProgress, closing_panel, console
     from tagpr.pipeline.execute import Executor, Outcome
+    from tagpr.run_folder import plain, write_run_folder
     from tagpr.tracking import Tracker
 
     started = time.monotonic()
@@ -233,15 +228,18 @@ def _run(cfg: DictConfig, graph: Graph, selected: Sequence[Stage], cache: Artifa
             raise
     place, table, metrics, notes = "", None, {}, []
     if cfg.until is None and cfg.only is None:
-        folder = _write_run_folder(cfg, graph, cache, outcomes)
+        folder = write_run_folder(cfg, graph, cache, outcomes)
+        from tagpr.analysis.files import write_sections
         from tagpr.analysis.runs import read_run
-        from tagpr.analysis.tables import final_metrics, table_notes, table_view, write_tables
+        from tagpr.analysis.sections import sections_of
+        from tagpr.analysis.tables import TableView, final_metrics, table_notes
 
-        run = read_run(folder)
-        write_tables([run], folder)
-        table, metrics, notes, place = table_view([run]), final_metrics(run), table_notes([run]), str(folder)
+        sections = sections_of([read_run(folder)], None)
+        write_sections(sections, folder)
+        table, metrics, notes = TableView(sections), final_metrics(sections), table_notes(sections)
+        place = str(folder)
     tracker.run_done(
-        name=f"{cfg.run_name} seed {cfg.seed}", config=_plain(cfg), metrics=metrics,
+        name=f"{cfg.run_name} seed {cfg.seed}", config=plain(cfg), metrics=metrics,
         artifacts={o.stage.label: o.stage.fingerprint for o in outcomes},
     )  # fmt: skip
     console.print(closing_panel(outcomes, table, notes, place or str(cache.root), time.monotonic() - started))
@@ -276,89 +274,6 @@ class _stop_on_signals:
     def __exit__(self, *error: object) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
-
-
-def _plain(cfg: DictConfig) -> dict[str, Any]:
-    value = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(value, dict)
-    return {str(key): item for key, item in value.items()}
-
-
-def run_key(cfg: DictConfig) -> str:
-    """Hash of what a run computes: the resolved config without paths, logging and what to run of it."""
-    plain = {key: value for key, value in _plain(cfg).items() if key not in NOT_IN_RUN_KEY}
-    for group, silent in SILENT.items():
-        plain[group] = {k: v for k, v in plain[group].items() if k not in silent}
-    return digest(plain)
-
-
-def _write_run_folder(cfg: DictConfig, graph: Graph, cache: ArtifactCache, outcomes: Sequence[Any]) -> Path:
-    """`runs/<experiment>/<run_name>/seed_<seed>-<key>/`: config, versions, git state, links to every artifact that
-    was used."""
-    from tagpr.storage import write_json
-
-    key = run_key(cfg)
-    folder = Path(cfg.paths.runs) / cfg.experiment_name / cfg.run_name / f"seed_{cfg.seed}-{key[:8]}"
-    artifacts = folder / "artifacts"
-    shutil.rmtree(artifacts, ignore_errors=True)
-    artifacts.mkdir(parents=True)
-    places = {}
-    for outcome in outcomes:
-        target = os.path.relpath(outcome.folder, artifacts)
-        (artifacts / outcome.stage.label.replace(" ", "_")).symlink_to(target, target_is_directory=True)
-        places[outcome.stage.label] = os.path.relpath(outcome.folder, folder)
-    OmegaConf.save(cfg, folder / "config.yaml")
-    rows = {
-        row.name: {
-            "policy": row.policy.label if row.policy else "backbone",
-            "policy_stages": _path_to(row.policy),
-            "evaluations": {
-                decoding: os.path.relpath(cache.folder(stage.name, stage.fingerprint), folder)
-                for decoding, stage in row.stages.items()
-            },
-        }
-        for row in graph.rows
-    }
-    write_json(
-        folder / "run.json",
-        {
-            "schema": SCHEMA, "experiment": cfg.experiment_name, "run_name": cfg.run_name, "seed": cfg.seed, "key": key,
-            "rows": rows, "artifacts": places, "computed": [o.stage.label for o in outcomes if o.computed],
-            "versions": {**library_versions(), "tagpr": metadata.version("tagpr"), "python": platform.python_version()},
-            "git": _git_state(),
-        },
-    )  # fmt: skip
-    return folder
-
-
-def _path_to(policy: Stage | None) -> list[list[str]]:
-    """(name, fingerprint) of every stage that a policy was made by."""
-    found: dict[str, str] = {}
-
-    def visit(stage: Stage) -> None:
-        for source in stage.inputs.values():
-            visit(source)
-        found[stage.name] = stage.fingerprint
-
-    if policy is not None:
-        visit(policy)
-    return [[name, fingerprint] for name, fingerprint in found.items()]
-
-
-def _git_state() -> dict[str, Any] | None:
-    """Commit and whether the tree was changed; None outside a checkout."""
-    if not (PACKAGE.parent / ".git").exists():
-        return None
-    try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=PACKAGE, capture_output=True, text=True, timeout=10, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain"], cwd=PACKAGE, capture_output=True, text=True, timeout=10, check=True
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit, "changed": bool(changed.strip())}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tagpr.analysis.figures import map_finite
 from tagpr.analysis.files import write_sections
 from tagpr.analysis.notes import fails_gate
 from tagpr.analysis.panel import BEST, BLIND
-from tagpr.analysis.runs import Run, find_runs
+from tagpr.analysis.runs import find_runs
 from tagpr.analysis.sections import (
     CONTRAST_HEADINGS,
     NUM_COSTS,
@@ -60,11 +60,6 @@ class TableView:
                 yield _rich_table(f"score against {section.contrasts[0].baseline}", columns, red=frozenset())
 
 
-def table_view(runs: Sequence[Run]) -> TableView:
-    """What a terminal shows of some runs; a Rich renderable."""
-    return TableView(sections_of(runs, None))
-
-
 def _rich_table(title: str, columns: Sequence[tuple[str, ...]], *, red: frozenset[str]) -> Table:
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), header_style="bold")
     for position, column in enumerate(columns):
@@ -80,23 +75,18 @@ def _rows_to_redden(section: Section) -> frozenset[str]:
     return frozenset(row.name for row in section.comparison.rows if fails_gate(row))
 
 
-def table_notes(runs: Sequence[Run]) -> list[str]:
+def table_notes(sections: Sequence[Section]) -> list[str]:
     """What a reader of the table must not miss."""
-    return [line for section in sections_of(runs, None) for line in section.warnings]
+    return [line for section in sections for line in section.warnings]
 
 
-def final_metrics(run: Run) -> dict[str, float]:
+def final_metrics(sections: Sequence[Section]) -> dict[str, float]:
     """`evaluate/<row>/<figure>` for every finite figure of a run's table."""
     metrics: dict[str, float] = {}
-    for section in sections_of([run], None):
+    for section in sections:
         for row in section.figures:
             map_finite(row, lambda name, value, row=row.name: metrics.update({f"evaluate/{row}/{name}": value}))
     return metrics
-
-
-def write_tables(runs: Sequence[Run], folder: Path) -> None:
-    """The files of `tagpr.analysis.files.write_sections`."""
-    write_sections(sections_of(runs, None), folder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -139,7 +139,7 @@ def build_graph(cfg: DictConfig, hashes: FileHashes, variant: Callable[[str], Di
     rows = _own_rows(cfg, hashes, policies)
     for name, other in cfg.evaluation.compare.items():
         other_cfg = variant(other.ablation)
-        other_policies, _ = _policies(other_cfg, hashes)
+        other_policies, _ = _policies(other_cfg, hashes, arm=str(name))
         policy = _policy_named(other.policy, other_policies, f"evaluation.compare.{name}")
         rows.append(_row(str(name), other_cfg, hashes, policy, with_history=True, thinking=None))
     wanted = [stage for row in rows for stage in row.stages.values()] + [*policies.values()]
@@ -173,13 +173,15 @@ def _backbone_files(cfg: DictConfig, hashes: FileHashes) -> dict[str, str]:
     return hashes.folder(folder, ["*.safetensors", "*.json", "*.jinja"]) if folder.is_dir() else {}
 
 
-def _policies(cfg: DictConfig, hashes: FileHashes) -> tuple[dict[str, Stage], Stage | None]:
+def _policies(cfg: DictConfig, hashes: FileHashes, arm: str = "") -> tuple[dict[str, Stage], Stage | None]:
+    """The policies of one configuration and its PRMU; `arm` tells another preset's stages apart in what people read."""
+    suffix = f" of {arm}" if arm else ""
     base = _backbone_files(cfg, hashes)
     records = _records(cfg, hashes)
 
     def stage(name: str, groups: list[str], inputs: dict[str, Stage], files: dict[str, str]) -> Stage:
         return Stage(
-            kind=name, name=name, label=name, groups={g: cfg[g] for g in groups}, inputs=inputs,
+            kind=name, name=name, label=name + suffix, groups={g: cfg[g] for g in groups}, inputs=inputs,
             seed=stream_seed(cfg.seed, name), files=files,
         )  # fmt: skip
 
@@ -203,7 +205,7 @@ def _policies(cfg: DictConfig, hashes: FileHashes) -> tuple[dict[str, Stage], St
             g: cfg[g] for g in ("backbone", "prompt", "tags", "engine", "reward", "advantage", "policy_loss", "trainer")
         }
         previous = Stage(
-            kind="rl", name=f"rl_{name}", label=f"rl_{name}", inputs=inputs,
+            kind="rl", name=f"rl_{name}", label=f"rl_{name}{suffix}", inputs=inputs,
             groups={**groups, "rl": settings, "rl_stage": cfg.rl.stages[name]}, seed=stream_seed(cfg.seed,
             f"rl_{name}"), )  # fmt: skip
         policies[previous.name] = previous

@@ -12,8 +12,10 @@ from rich.console import Console
 from tagpr import storage
 from tagpr.analysis.comparison import compare
 from tagpr.analysis.figures import row_figures
+from tagpr.analysis.files import write_sections
 from tagpr.analysis.runs import find_runs, read_run
-from tagpr.analysis.tables import final_metrics, main, sections_of, table_notes, table_view, write_tables
+from tagpr.analysis.sections import sections_of
+from tagpr.analysis.tables import TableView, final_metrics, main, table_notes
 from tagpr.errors import UserError
 from tagpr.types import Rollout
 
@@ -214,7 +216,7 @@ def rollout(stage, record_id):
 
 
 def test_notes_say_what_weakens_the_table(seed_0):
-    notes = "\n".join(table_notes([read_run(seed_0)]))
+    notes = "\n".join(table_notes(sections_of([read_run(seed_0)], None)))
     assert "PRMU GATE NOT MET (full, seed 0): swap accuracy 0.520, lower 95 % bound 0.480, expected > 0.5" in notes
     assert "best-of-n gain over its user-blind twin cannot be measured" in notes
     assert "2 people (fewer than 20)" in notes
@@ -224,7 +226,7 @@ def test_notes_say_what_weakens_the_table(seed_0):
 
 def test_files_hold_the_table_its_meaning_and_every_metric(tmp_path, seed_0):
     run = read_run(seed_0)
-    write_tables([run], tmp_path / "out")
+    write_sections(sections_of([run], None), tmp_path / "out")
     text = (tmp_path / "out" / "table.md").read_text()
     assert "| sft | 0.667 | 1.000 | 0.708 | 0.708 | 0.57 | 0.0% | 50 | 0 | 0 | 33 |" in text
     assert "rl_guided: rl_guided 8 steps, 64 PRMU calls (weights: task 1, prmu 0.25)" in text
@@ -237,14 +239,14 @@ def test_files_hold_the_table_its_meaning_and_every_metric(tmp_path, seed_0):
     tex = (tmp_path / "out" / "table.tex").read_text()
     assert r"rl\_guided & 1.000 & 0.000" in tex
     assert (tmp_path / "out" / "per_person.md").exists(), "two people"
-    metrics = final_metrics(run)
+    metrics = final_metrics(sections_of([run], None))
     assert metrics["evaluate/sft/gap_closed/greedy"] == pytest.approx(4 / 7)
     assert metrics["evaluate/rl_guided/prmu_calls"] == 64
 
 
 def test_the_same_runs_give_the_same_files(tmp_path, seed_0):
     for place in ("a", "b"):
-        write_tables([read_run(seed_0)], tmp_path / place)
+        write_sections(sections_of([read_run(seed_0)], None), tmp_path / place)
     for name in ("table.md", "table.csv", "table.tex"):
         assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
 
@@ -265,7 +267,7 @@ def test_interval_with_enough_people(folders):
 
 def shown(run, width):
     console = Console(width=width, record=True, file=io.StringIO())
-    console.print(table_view([run]))
+    console.print(TableView(sections_of([run], None)))
     return console.export_text().splitlines()
 
 
@@ -308,12 +310,12 @@ def test_real_people_have_gains_trivial_rows_and_what_the_budget_left(folders):
     assert rows["sft"].gap_closed == {}
     # base 1 - (1 + 2 + 3) / 12 = .5; sft 1 - 1/12
     assert rows["sft"].gain.value == pytest.approx(5 / 12)
-    write_tables([run], run.folder)
+    write_sections(sections_of([run], None), run.folder)
     person = (run.folder / "per_person.md").read_text()
     # p0: golds 2 and 4; p1: gold 3
     assert "| p0 | 2 | 2.000 | 1.000 | 1.000 | 2.000 | 0.000 |" in person
     assert "| p1 | 1 | 2.000 | 1.000 | 0.000 | 2.000 | 1.000 |" in person
-    notes = "\n".join(table_notes([run]))
+    notes = "\n".join(table_notes(sections_of([run], None)))
     assert "LaMP_3: of 4.0 entries per history 3.0 are retrieved and 2.0 fit the token budget" in notes
     assert "50.0% of its characters" in notes
     assert "32.65 %" in (run.folder / "table.md").read_text()
