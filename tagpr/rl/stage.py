@@ -190,6 +190,7 @@ def _check_room(prompts: Sequence[RlPrompt], rl: RlSettings, *, num_positions: i
 
 
 def _window(rl: RlSettings, tokenizer: PreTrainedTokenizerBase) -> RolloutWindow:
+    assert isinstance(tokenizer.pad_token_id, int)
     return RolloutWindow(
         num_updates=rl.updates_per_window,
         max_new_tokens=rl.max_new_tokens,

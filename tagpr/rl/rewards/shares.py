@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+
+from tagpr.types import Rollout
 
 _TOLERANCE = 1e-9  # on a share
 _MAX_SWEEPS = 10_000
@@ -70,6 +73,33 @@ def weights_for_shares(terms: Tensor, target: Tensor) -> Tensor:
         if bool(((shares / shares.sum() - goal).abs() <= _TOLERANCE).all()):
             return (weights / weights[0]).to(terms.dtype)
     raise ValueError(f"weights did not settle in {_MAX_SWEEPS} sweeps; two reward terms may be copies of one another.")
+
+
+def weights_from_rollouts(rollouts: Sequence[Rollout], target: Mapping[str, float]) -> dict[str, float]:
+    """`weights_for_shares` from rollouts as an RL stage keeps them, terms behind g_answer as with `combine=gated`.
+
+    Args:
+        rollouts: of one policy, such as a stage's first windows: weights fit the policy they were measured on.
+        target: term -> wanted share; the first term's weight is 1.
+    Raises:
+        ValueError: a rollout without one of the terms, or groups of different sizes.
+    """
+    groups: defaultdict[tuple[int, str], list[Rollout]] = defaultdict(list)
+    for rollout in rollouts:
+        groups[rollout.step, rollout.record_id].append(rollout)
+    sizes = {len(group) for group in groups.values()}
+    missing = {name for name in target for rollout in rollouts if name not in rollout.reward_terms}
+    if missing or len(sizes) != 1:
+        raise ValueError(
+            f"{len(rollouts)} rollouts in groups of {sorted(sizes)}, without the terms {sorted(missing)}; expected "
+            f"groups of one size, each rollout with {', '.join(target)}."
+        )
+    values = [
+        [[one.reward_terms[name] * one.reward_terms["g_answer"] for one in group] for group in groups.values()]
+        for name in target
+    ]
+    weights = weights_for_shares(torch.tensor(values), torch.tensor(list(target.values())))
+    return dict(zip(target, weights.tolist(), strict=True))
 
 
 def _within_group_covariance(values: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagpr.rl.rewards.shares import variance_shares, weights_for_shares
+from tagpr.rl.rewards.shares import variance_shares, weights_for_shares, weights_from_rollouts
+from tagpr.types import Rollout
 
 
 def test_shares_of_independent_terms_are_their_variances() -> None:
@@ -61,3 +62,33 @@ def test_what_cannot_be_weighed_is_refused() -> None:
         weights_for_shares(terms, torch.tensor([0.5, 0.6]))
     with pytest.raises(ValueError, match="expected \\(N, B, G\\)"):
         weights_for_shares(terms[0], torch.tensor([0.5, 0.5]))
+
+
+def rollout(step: int, sample: int, *, task: float, tag: float, g_answer: float = 1.0) -> Rollout:
+    return Rollout(
+        record_id="r",
+        user_id="u",
+        task="S3",
+        stage="rl_guided",
+        step=step,
+        sample_index=sample,
+        completion="",
+        answer="",
+        num_tokens=1,
+        truncated=False,
+        reward_terms={"task": task, "tag": tag, "g_answer": g_answer},
+        weights={"task": 1.0, "tag": 0.2},
+        reward=0.0,
+        advantage=0.0,
+    )
+
+
+def test_weights_from_kept_rollouts() -> None:
+    """The by-hand case again as two groups of one record; the shut gate hides a wild value."""
+    kept = [rollout(0, g, task=task, tag=tag) for g, (task, tag) in enumerate([(0, 0), (0, 4), (2, 0), (2, 4)])]
+    kept += [rollout(1, g, task=0.0, tag=9.0, g_answer=0.0) for g in range(4)]
+    assert weights_from_rollouts(kept, {"task": 0.5, "tag": 0.5}) == pytest.approx({"task": 1.0, "tag": 0.5})
+    with pytest.raises(ValueError, match="without the terms"):
+        weights_from_rollouts(kept, {"task": 0.5, "prmu": 0.5})
+    with pytest.raises(ValueError, match=r"groups of \[3, 4\]"):
+        weights_from_rollouts(kept[1:], {"task": 0.5, "tag": 0.5})
