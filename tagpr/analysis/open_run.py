@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tagpr.analysis.runs import Artifact, Evaluation, Row, Run, find_runs
+from tagpr.analysis.runs import Artifact, Evaluation, Row, Run, read_run
 from tagpr.chains.tags import TagVocabulary
 from tagpr.data.prompts import ChatStyle, CompactStyle, PromptBuilder, PromptStyle, QuestionStyle
 from tagpr.errors import BadInputError
@@ -26,15 +27,16 @@ def open_run(place: str | Path | None) -> Run:
         BadInputError: no finished run there.
     """
     wanted = Path("runs" if place is None else place)
-    bases = (Path.cwd(), Path.cwd().parent)
-    folders = [base / wanted for base in bases if (base / wanted).is_dir()]
-    found = [run for folder in folders for run in (find_runs(folder) if any(folder.rglob("run.json")) else [])]
-    if not found:
+    folders = list(dict.fromkeys(base / wanted for base in (Path.cwd(), Path.cwd().parent)))
+    found = [(folder, path) for folder in folders for path in folder.rglob("run.json")]
+    # Only the newest is read: an older one that is damaged must not stand in its way.
+    finished = [path for folder, path in found if "cache" not in path.relative_to(folder).parts]
+    if not finished:
         raise BadInputError(
-            f"There is no finished run in {' or '.join(str(base / wanted) for base in bases)}. Run `make demo` (or "
-            "`tagpr experiment=smoke`, which is quicker) first, or set RUN to the folder of a run."
+            f"There is no finished run in {' or '.join(map(str, folders))}. Run `make demo` (or `tagpr "
+            "experiment=smoke`, which is quicker) first, or set RUN to the folder of a run."
         )
-    return max(found, key=lambda run: (run.folder / "run.json").stat().st_mtime)
+    return read_run(max(finished, key=lambda path: path.stat().st_mtime).parent)
 
 
 def own_rows(run: Run) -> dict[str, Row]:
@@ -59,7 +61,10 @@ def prompt_builder(run: Run) -> PromptBuilder:
     if target not in _STYLES:
         raise BadInputError(f"{evaluation.folder}/manifest.json names the prompt style {target}, which is not known.")
     style: PromptStyle = _STYLES[target](**settings)
-    from tagpr.lm.backbone import load_tokenizer, tiny_base_path  # torch: not before it is needed
+    with warnings.catch_warnings():
+        # In a notebook without ipywidgets tqdm says so when it is imported; no bar is drawn here.
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        from tagpr.lm.backbone import load_tokenizer, tiny_base_path  # torch: not before it is needed
 
     if row.stages:
         return PromptBuilder(style=style, tokenizer=load_tokenizer(row.stages[-1].folder / "policy"))
