@@ -102,6 +102,16 @@ def explain(error: Exception, arguments: Sequence[str], conf: Path) -> str:
     there = re.search(r"An item is already at '(?P<key>[^']+)'", text)
     if there:
         return f"the key {there['key']!r} is there already: leave the + away, {there['key']}=..."
+    preset = re.search(r"In '(?P<preset>[^']+)': \w+ raised while composing config:\s*Key '[^']+' not in", text)
+    if preset and (key := re.search(r"full_key: (\S+)", text)):
+        group = key[1].partition(".")[0]
+        return (
+            f"{preset['preset'].replace('/', '=', 1)} sets {key[1]}, which the chosen option of {group} does not have. "
+            f"Take another {preset['preset'].partition('/')[0]}, or the option of {group} that it is made for."
+        )
+    rather = re.search(r"Could not override '(?P<key>[^']+)'\.\s*Did you mean to override (?P<right>\S+)\?", text)
+    if rather:
+        return f"nothing is chosen at {rather['key']!r}. Did you mean {rather['right']}=...?"
     group = re.search(r"Could not override '(?P<key>[^']+)'\.\s*No match in the defaults list", text)
     if group:
         return _unknown_group(group["key"], conf)
@@ -176,7 +186,10 @@ def _composed(arguments: Sequence[str], conf: Path) -> DictConfig:
     chosen = [a for a in arguments if a.partition("=")[0].partition("@")[0] in groups and "," not in a]
     GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(conf), version_base="1.3"):
-        return hydra.compose("config", overrides=chosen)
+        try:
+            return hydra.compose("config", overrides=chosen)
+        except CONFIG_ERRORS:  # the mistake is among them
+            return hydra.compose("config")
 
 
 def _flat(node: Any, prefix: str = "") -> Iterator[str]:

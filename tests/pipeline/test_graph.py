@@ -1,0 +1,138 @@
+"""Which stages a configuration needs, in which order, and what makes them differ."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import hydra
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from tagpr import schema
+from tagpr.errors import UserError
+from tagpr.pipeline.fingerprint import FileHashes
+from tagpr.pipeline.graph import Graph, build_graph, stream_seed
+from tagpr.run import conf_dir
+
+LAMP = Path(__file__).parents[1] / "fixtures" / "lamp_mini" / "LaMP_3"
+
+
+def compose(*overrides: str) -> DictConfig:
+    schema.register()
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = hydra.compose("config", overrides=list(overrides))
+    OmegaConf.resolve(cfg)
+    return cfg
+
+
+@pytest.fixture(scope="module")
+def smoke() -> DictConfig:
+    return compose("experiment=smoke")
+
+
+@pytest.fixture(scope="module")
+def real() -> DictConfig:
+    return compose("experiment=lamp_small", f"data.root={LAMP}")
+
+
+@pytest.fixture(scope="module")
+def hashes(tmp_path_factory) -> FileHashes:
+    return FileHashes(tmp_path_factory.mktemp("hashes") / "known.json")
+
+
+def changed(cfg: DictConfig, **values) -> DictConfig:
+    other = cfg.copy()
+    for key, value in values.items():
+        OmegaConf.update(other, key.replace("__", "."), value, force_add=True)
+    return other
+
+
+def build(cfg: DictConfig, hashes: FileHashes) -> Graph:
+    return build_graph(cfg, hashes, lambda ablation: cfg)
+
+
+def test_every_stage_stands_behind_its_inputs_and_evaluations_stand_last(smoke, hashes):
+    stages = build(smoke, hashes).stages
+    seen = set()
+    for stage in stages:
+        assert {source.fingerprint for source in stage.inputs.values()} <= seen
+        seen.add(stage.fingerprint)
+    kinds = [stage.kind for stage in stages]
+    assert kinds[: kinds.index("evaluate")] == ["records", "chains", "sft", "pairs", "prmu", "rl", "rl"]
+    assert set(kinds[kinds.index("evaluate") :]) == {"evaluate"}
+    assert len({(stage.name, stage.fingerprint) for stage in stages}) == len(stages)
+
+
+def test_each_stage_learns_from_the_one_before_it(smoke, hashes):
+    policies = build(smoke, hashes).policies
+    assert policies["rl_guided"].inputs["policy"] is policies["sft"]
+    assert policies["rl_exploratory"].inputs["policy"] is policies["rl_guided"]
+    assert "prmu" in policies["rl_guided"].inputs
+    assert "prmu" not in policies["rl_exploratory"].inputs
+
+
+def test_a_reward_model_that_no_stage_pays_for_is_not_trained(smoke, hashes):
+    unpaid = changed(smoke, rl__stages__guided__weights__prmu=0.0)
+    graph = build(unpaid, hashes)
+    assert graph.prmu is None
+    assert "pairs" not in {stage.name for stage in graph.stages}
+
+
+def test_rows_follow_the_config_and_the_stages(smoke, hashes):
+    graph = build(smoke, hashes)
+    assert [row.name for row in graph.rows] == [*smoke.evaluation.rows, "rl_guided", "rl_exploratory"]
+    rows = {row.name: row.stages["greedy"] for row in graph.rows}
+    assert "policy" not in rows["base"].inputs
+    assert rows["sft"].inputs["policy"] is graph.policies["sft"]
+    assert [rows[name].groups["prompt"].thinking for name in ("base", "base_think", "base_bm25")] == [False, True, True]
+
+
+def test_a_compared_preset_shares_its_stages_under_names_of_their_own(smoke, hashes):
+    other = changed(smoke, run_name="other", sft__steps=3)
+    cfg = changed(smoke, evaluation__compare={"short_sft": {"ablation": "any", "policy": "sft"}})
+    graph = build_graph(cfg, hashes, lambda ablation: other)
+    labels = [stage.label for stage in graph.stages]
+    assert len(set(labels)) == len(labels)
+    assert [stage.name for stage in graph.stages].count("sft") == 2
+    assert [stage.name for stage in graph.stages].count("chains") == 1
+
+
+def test_streams_of_stages_and_of_neighbouring_seeds_are_unrelated():
+    assert stream_seed(0, "sft") == int(hashlib.sha256(b"0/sft").hexdigest()[:8], 16) // 2
+    streams = {stream_seed(seed, name) for seed in range(50) for name in ("chains", "sft", "prmu", "rl_guided")}
+    assert len(streams) == 200
+    assert all(0 <= one < 2**31 for one in streams)
+
+
+def test_the_content_of_the_data_counts_and_not_its_place(real, hashes, tmp_path):
+    def records(root: Path) -> str:
+        return build(changed(real, data__root=str(root)), hashes).stages[0].fingerprint
+
+    copied = shutil.copytree(LAMP, tmp_path / "elsewhere")
+    assert records(copied) == records(LAMP)
+    golds = copied / "dev" / "dev_outputs.json"
+    golds.write_text(golds.read_text() + "\n")
+    assert records(copied) != records(LAMP)
+
+
+def test_real_people_keep_their_splits_from_seed_to_seed(real, hashes):
+    one, two = (build(changed(real, seed=seed), hashes).stages for seed in (0, 1))
+    assert one[0].fingerprint == two[0].fingerprint
+    assert {a.fingerprint for a in one[1:]} & {b.fingerprint for b in two[1:]} == set()
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"data__root": "/no/such/folder"}, r"data\.root=/no/such/folder is not a folder\. Give the folder that holds"),
+        ({"rl__order": ["guided", "later"]}, r"rl\.order names the stage 'later', but rl\.stages has"),
+        ({"evaluation__rows__sft__policy": "rl_later"}, r"evaluation\.rows\.sft\.policy=rl_later, but this run makes"),
+        (
+            {"evaluation__compare": {"x": {"ablation": "full", "policy": "rl_later"}}},
+            r"evaluation\.compare\.x\.policy=rl_later, but this run makes",
+        ),
+    ],
+)
+def test_contradictions_are_named(values, message, real, hashes):
+    with pytest.raises(UserError, match=message):
+        build(changed(real, **values), hashes)

@@ -1,0 +1,87 @@
+"""A plan says what is there, what runs and why, and for how long; it computes nothing and imports nothing heavy."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tagpr.pipeline.plan import plan, work
+from tagpr.storage import read_json, write_json
+
+
+def sft(make_stage, records, **values):
+    return make_stage("sft", {"records": records}, sft={"steps": 10, "batch_size": 4, **values})
+
+
+@pytest.fixture
+def records(room, watched, make_stage):
+    stage = make_stage("records", data={"size": "demo"})
+    watched.executor.run(stage, force=False)
+    return stage
+
+
+def took(watched, stage, seconds: float, peak: int) -> None:
+    path = watched.cache.folder(stage.name, stage.fingerprint) / "manifest.json"
+    write_json(path, {**read_json(path), "seconds": seconds, "peak_rss": peak})
+
+
+def test_what_is_finished_costs_nothing(watched, records):
+    (line,) = plan([records], watched.cache)
+    assert (line.state, line.seconds, line.peak_bytes, line.changes) == ("cached", 0.0, 0, ())
+
+
+def test_what_never_ran_has_no_estimate(watched, records, make_stage):
+    (line,) = plan([sft(make_stage, records)], watched.cache)
+    assert (line.state, line.seconds, line.peak_bytes, line.changes) == ("to run", None, None, ())
+
+
+def test_time_is_scaled_from_the_nearest_finished_one_and_the_change_is_named(watched, records, make_stage):
+    near, far = sft(make_stage, records), sft(make_stage, records, steps=1000, batch_size=64, chunk=5)
+    for stage, seconds in ((near, 8.0), (far, 999.0)):
+        watched.executor.run(stage, force=False)
+        took(watched, stage, seconds, 5_000_000)
+    (line,) = plan([sft(make_stage, records, steps=25)], watched.cache)
+    # 25 steps of 4 against 10 steps of 4 in 8 s.
+    assert line.seconds == pytest.approx(20.0)
+    assert line.peak_bytes == 5_000_000
+    assert line.changes == ("config.sft.steps: 10 -> 25",)
+
+
+def test_a_checkpoint_makes_a_stage_resumable(watched, records, make_stage):
+    stage = sft(make_stage, records)
+    _, checkpoints = watched.cache.open_work("sft", stage.fingerprint)
+    (checkpoints / "step_00000005.ckpt").write_text("5")
+    assert plan([stage], watched.cache)[0].state == "resumable"
+
+
+@pytest.mark.parametrize(
+    "kind, settings, expected",
+    [
+        ("sft", {"sft": {"steps": 10, "batch_size": 4}}, 40),
+        ("prmu", {"prmu": {"steps": 10, "blocks_per_step": 3}}, 30),
+        (
+            "rl",
+            {"rl_stage": {"share": 0.5}, "rl": {"steps": 10, "prompts_per_window": 3, "rollouts_per_prompt": 4}},
+            60,
+        ),
+        ("evaluate", {"decoding": {"num_samples": 3}}, 3),
+        ("records", {}, 1),
+    ],
+)
+def test_work_is_proportional_to_what_a_stage_does(kind, settings, expected):
+    assert work(kind, settings) == expected
+
+
+def test_a_plan_and_the_help_import_nothing_heavy(tmp_path):
+    heavy = ("torch", "transformers", "pytorch_lightning", "pandas", "pyarrow", "wandb", "numpy")
+    program = (
+        "import sys; from tagpr.run import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        f"print('imported:', *(name for name in {heavy} if name in sys.modules))"
+    )
+    for arguments in (["plan=true", f"paths.runs={tmp_path}"], ["--help"]):
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1].strip() == "imported:"
+    assert not (tmp_path / "cache" / "records").exists()
