@@ -10,9 +10,13 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase, Qwen3Config
 from transformers.models.qwen3 import Qwen3ForCausalLM
+from transformers.utils import logging as transformers_logging
 
 import tagpr.lm.attention  # noqa: F401  (registers `two_part` before a model asks for it)
 from tagpr.errors import BadInputError
+
+# Its bars for a one-second load would break into ours.
+transformers_logging.disable_progress_bar()
 
 
 @dataclass(frozen=True, kw_only=True)

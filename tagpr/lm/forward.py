@@ -17,6 +17,8 @@ from tagpr.lm.logprobs import token_logprobs
 # two_part: prompts once, packed, two-part attention. dense: prompts once, one row per group with a dense mask, any
 # model. padded: one row per completion, prompt and all; the reference.
 Method = Literal["two_part", "dense", "padded"]
+# How far a right forward may be from the padded one by rounding, in nats: full and half precision.
+MAX_GAP, MAX_GAP_HALF = 1e-3, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,23 @@ def gap_to_padded(
             for way in (method, "padded")
         )
     return float((ours - plain).abs().max())
+
+
+def check_against_padded(
+    model: PreTrainedModel, batch: GroupedBatch, *, temperature: float, method: Method, chunk_size: int
+) -> None:
+    """Compare a method with the plain padded way on a batch; nothing is returned where they agree.
+
+    Raises:
+        RuntimeError: they differ by more than rounding explains, as with an architecture whose attention we misread.
+    """
+    gap = gap_to_padded(model, batch, temperature=temperature, method=method, chunk_size=chunk_size)
+    allowed = MAX_GAP if model.dtype == torch.float32 else MAX_GAP_HALF
+    if not gap <= allowed:
+        raise RuntimeError(
+            f"log-probabilities of method={method} differ from the padded ones by {gap:.2g} nats, expected at most "
+            f"{allowed:g}: this model is not one that the shared-prefix forward reads rightly. Set rl.method=padded."
+        )
 
 
 def output_head(model: PreTrainedModel) -> torch.nn.Linear:

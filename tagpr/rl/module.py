@@ -27,6 +27,7 @@ from tagpr.training.optimizer import OptimizerSettings
 Advantage = Callable[..., Tensor]  # (rewards, *, min_std) -> (B, G) or (B, G, T)
 PolicyLoss = Callable[[Tensor, LossBatch], tuple[Tensor, dict[str, Tensor]]]
 ScoreTokens = Callable[[PreTrainedModel, GroupedBatch], TokenScores]  # log-probs at the sampling temperature
+SelfCheck = Callable[[PreTrainedModel, GroupedBatch], None]  # raises where score_tokens is wrong for this model
 KeepRollouts = Callable[[int, RolloutBatch, Rewards, Tensor], None]  # (step, rollouts, rewards, advantages)
 
 
@@ -46,6 +47,7 @@ class RlModule(ManualModule):
         policy: trained in place.
         tags: vocabulary in use, for the parser and the metrics.
         prompts: what RL may ask; a batch is a list of positions in it.
+        self_check: compares `score_tokens` with the plain way, once, on the first micro-batch.
         window, guard: in the checkpoint with the weights.
         sampling: of the rollouts; greedy decoding of `dev_prompts` has the same length limit.
         group_size: completions per prompt.
@@ -59,6 +61,7 @@ class RlModule(ManualModule):
         policy: PreTrainedModel,
         engine: RolloutEngine,
         score_tokens: ScoreTokens,
+        self_check: SelfCheck,
         objective: Objective,
         tags: TagVocabulary,
         window: RolloutWindow,
@@ -77,6 +80,7 @@ class RlModule(ManualModule):
         self.policy = policy
         self.engine = engine
         self.score_tokens = score_tokens
+        self.self_check: SelfCheck | None = self_check
         self.objective = objective
         self.tags = tags
         self.window = window
@@ -112,6 +116,9 @@ class RlModule(ManualModule):
 
     def _loss(self, micro_batch: MicroBatch, stats: dict[str, Tensor]) -> Tensor:
         """Loss of one micro-batch; what it adds to the window's statistics goes into `stats`."""
+        if self.self_check is not None:
+            self.self_check(self.policy, micro_batch.tokens)
+            self.self_check = None
         scores = self.score_tokens(self.policy, micro_batch.tokens)
         loss, parts = self.objective.policy_loss(scores.logprobs, micro_batch.loss)
         entropy = torch.where(micro_batch.loss.completion_mask, scores.entropy, 0.0).sum()

@@ -17,7 +17,7 @@ from tagpr.context import StageContext
 from tagpr.data.prompts import PromptBuilder, PromptStyle
 from tagpr.errors import BadInputError
 from tagpr.lm.backbone import Backbone, load_tokenizer, save_policy
-from tagpr.lm.forward import Method, completion_logprobs
+from tagpr.lm.forward import Method, check_against_padded, completion_logprobs
 from tagpr.lm.generation.base import RolloutEngine, Sampling
 from tagpr.rl.guards import WindowGuard
 from tagpr.rl.module import Advantage, Objective, PolicyLoss, RlModule
@@ -103,12 +103,12 @@ def run(
         repeats=rl.updates_per_window,
     )
     rollouts_folder = context.checkpoints / "rollouts"
+    scoring = {"temperature": rl.temperature, "method": rl.method, "chunk_size": rl.chunk_size}
     module = RlModule(
         policy=policy,
         engine=engine(tokenizer=tokenizer),
-        score_tokens=partial(
-            completion_logprobs, temperature=rl.temperature, method=rl.method, chunk_size=rl.chunk_size
-        ),
+        score_tokens=partial(completion_logprobs, **scoring),
+        self_check=partial(check_against_padded, **scoring),
         objective=Objective(reward=composite, advantage=advantage, policy_loss=policy_loss),
         tags=tags,
         window=_window(rl, tokenizer),

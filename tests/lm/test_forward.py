@@ -14,6 +14,7 @@ from tagpr.lm.batches import GroupedBatch
 from tagpr.lm.forward import (
     Method,
     TokenScores,
+    check_against_padded,
     completion_logprobs,
     gap_to_padded,
     last_completion_states,
@@ -183,3 +184,13 @@ def test_refusals_say_how_to_put_it_right(make_model: MakeModel, tokenizer: PreT
     adapted = get_peft_model(make_model(), LoraConfig(r=2, target_modules=["q_proj", "lm_head"]))
     with pytest.raises(ValueError, match="leave lm_head out"):
         completion_logprobs(adapted, batch, temperature=1.0, method="two_part", chunk_size=8)
+
+
+def test_the_self_check_is_silent_for_a_right_model_and_loud_for_a_wrong_one(
+    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, batch = make_model(), batch_of(*UNEVEN)
+    check_against_padded(model, batch, temperature=1.0, method="two_part", chunk_size=8)
+    monkeypatch.setattr("tagpr.lm.forward.gap_to_padded", lambda *args, **scoring: float("nan"))
+    with pytest.raises(RuntimeError, match=r"differ from the padded ones by nan.*Set rl.method=padded"):
+        check_against_padded(model, batch, temperature=1.0, method="two_part", chunk_size=8)
