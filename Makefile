@@ -54,5 +54,4 @@ fix: setup-dev ## format, and mend what the linter can mend
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 notebooks: setup-dev ## run every notebook from top to bottom on the newest demo run
-	@$(BIN)/python -m pip install --quiet -c constraints.txt nbclient ipykernel
 	@$(BIN)/python notebooks/run_all.py
