@@ -52,10 +52,7 @@ def main() -> None:
     # Hydra would print a traceback's last line and a hint about an environment variable; we name the mistake ourselves.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     warnings.showwarning = _show_warning
-    code = _guarded(lambda: _compose_and_run(arguments))
-    if len(_failures) > 1:
-        print(f"{len(_failures)} runs failed.", file=sys.stderr)
-    sys.exit(code or (_failures[0] if _failures else 0))
+    sys.exit(_guarded(lambda: _compose_and_run(arguments)))
 
 
 def _compose_and_run(arguments: Sequence[str]) -> int:
@@ -69,8 +66,14 @@ def _compose_and_run(arguments: Sequence[str]) -> int:
                 with open_dict(cfg):
                     del cfg["hydra"]
                 return _guarded(lambda: _plan_or_run(cfg))
+    # Hydra's parser takes no override behind a flag that stands among overrides.
+    sweep = [flag for flag in arguments if flag in ("-m", "--multirun")]
+    sys.argv[1:] = [*sweep, *(argument for argument in arguments if argument not in sweep)]
+    _failures.clear()
     _job()
-    return 0
+    if len(_failures) > 1:
+        print(f"{len(_failures)} runs failed.", file=sys.stderr)
+    return _failures[0] if _failures else 0
 
 
 # Exit codes of a sweep's failed runs: the others go on.
