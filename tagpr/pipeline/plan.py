@@ -30,6 +30,28 @@ class PlannedStage:
     peak_bytes: int | None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What a stage took once: `seconds` for `work` units."""
+
+    work: float
+    seconds: float
+    peak_bytes: int
+
+
+SHIPPED = "tagpr.lm.backbone.ShippedBackbone"
+# experiment=demo with the shipped base on two cores: the first guess before anything has run here.
+REFERENCES = {
+    "records": Reference(work=1, seconds=3, peak_bytes=400 << 20),
+    "chains": Reference(work=1, seconds=10, peak_bytes=650 << 20),
+    "sft": Reference(work=4800, seconds=130, peak_bytes=950 << 20),
+    "pairs": Reference(work=1, seconds=40, peak_bytes=950 << 20),
+    "prmu": Reference(work=480, seconds=70, peak_bytes=950 << 20),
+    "rl": Reference(work=1920, seconds=45, peak_bytes=1000 << 20),
+    "evaluate": Reference(work=1, seconds=8, peak_bytes=1050 << 20),
+}
+
+
 def plan(stages: Sequence[Stage], cache: ArtifactCache) -> list[PlannedStage]:
     """One line per stage, in the order in which they would run."""
     return [_planned(stage, cache) for stage in stages]
@@ -42,7 +64,7 @@ def _planned(stage: Stage, cache: ArtifactCache) -> PlannedStage:
     identity = {k: v for k, v in stage.identity.items() if k != "stage"}
     candidates = [(differences(_identity(m), identity), m) for m in cache.manifests(stage.name)]
     if not candidates:
-        return PlannedStage(stage=stage, state=state, changes=(), seconds=None, peak_bytes=None)
+        return _by_reference(stage, state)
     changes, nearest = min(candidates, key=lambda pair: len(pair[0]))
     scale = work(stage.kind, stage.settings) / max(work(stage.kind, nearest["config"]), 1e-9)
     return PlannedStage(
@@ -51,6 +73,18 @@ def _planned(stage: Stage, cache: ArtifactCache) -> PlannedStage:
         changes=tuple(changes),
         seconds=nearest["seconds"] * scale,
         peak_bytes=nearest["peak_rss"],
+    )
+
+
+def _by_reference(stage: Stage, state: str) -> PlannedStage:
+    """What the demo's stages took on two cores, scaled by the work; unknown for backbones that do not ship."""
+    backbone = stage.settings.get("backbone", {"_target_": SHIPPED})
+    if backbone["_target_"] != SHIPPED:
+        return PlannedStage(stage=stage, state=state, changes=(), seconds=None, peak_bytes=None)
+    reference = REFERENCES[stage.kind]
+    scale = work(stage.kind, stage.settings) / reference.work
+    return PlannedStage(
+        stage=stage, state=state, changes=(), seconds=reference.seconds * scale, peak_bytes=reference.peak_bytes
     )
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tagpr.pipeline.plan import plan, work
+from tagpr.pipeline.plan import REFERENCES, plan, work
 from tagpr.storage import read_json, write_json
 
 
@@ -30,9 +30,20 @@ def test_what_is_finished_costs_nothing(watched, records):
     assert (line.state, line.seconds, line.peak_bytes, line.changes) == ("cached", 0.0, 0, ())
 
 
-def test_what_never_ran_has_no_estimate(watched, records, make_stage):
+def test_what_never_ran_is_estimated_from_the_demo_by_its_work(watched, records, make_stage):
     (line,) = plan([sft(make_stage, records)], watched.cache)
-    assert (line.state, line.seconds, line.peak_bytes, line.changes) == ("to run", None, None, ())
+    assert (line.state, line.changes) == ("to run", ())
+    # 10 steps of 4 against the demo's.
+    demo = REFERENCES["sft"]
+    assert line.seconds == pytest.approx(demo.seconds * 40 / demo.work)
+    assert line.peak_bytes == demo.peak_bytes
+
+
+def test_a_backbone_that_does_not_ship_has_no_estimate_before_it_ran(watched, records, make_stage, monkeypatch):
+    stage = sft(make_stage, records)
+    monkeypatch.setitem(stage.settings, "backbone", {"_target_": "tagpr.lm.backbone.PretrainedBackbone"})
+    (line,) = plan([stage], watched.cache)
+    assert (line.state, line.seconds, line.peak_bytes) == ("to run", None, None)
 
 
 def test_time_is_scaled_from_the_nearest_finished_one_and_the_change_is_named(watched, records, make_stage):
