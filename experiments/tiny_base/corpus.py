@@ -10,7 +10,7 @@ drawn at random or depend on general words only.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from experiments.tiny_base.words import FILLERS, GENERAL_KINDS, GENERAL_LEVELS
@@ -26,9 +26,6 @@ class Example(NamedTuple):
     prompt: str
     completion: str
     thinking: bool
-
-
-Drill = Callable[[random.Random], Example]
 
 
 def _meanings(table: dict[str, dict[str, tuple[str, ...]]]) -> dict[str, tuple[str, str]]:
@@ -372,75 +369,7 @@ def question(rng: random.Random) -> Example:
     return Example(prompt, thought([f"query : {' '.join(words)}", f"so : {answer}"], answer), True)
 
 
-# --- close reading: many lookups by entry and meaning at once --------------------------------------------------------
-
-
-def general_list(rng: random.Random) -> tuple[list[tuple[str, str]], list[str], str, list[str]]:
-    """Entries whose responses are the meaning of one of their own general words, that reading of each; one more text,
-    and its words."""
-    table = rng.choice((GENERAL_KINDS, GENERAL_LEVELS))
-    favourite = rng.choice((*table, *(None for _ in table)))
-    num = how_many(rng)
-    pairs: list[tuple[str, str]] = []
-    steps: list[str] = []
-    while len(pairs) < num:
-        text, words = general_item(rng, table, rng.choice((2, 3, 3)))
-        kinds = [MEANINGS[word][1] for word in words]
-        word = words[kinds.index(favourite)] if favourite in kinds and rng.random() < 0.8 else rng.choice(words)
-        name, kind = MEANINGS[word]
-        if sum(MEANINGS[other][0] == name for other in words) == 1:
-            pairs.append((text, name))
-            steps.append(f"{entry_marker(len(pairs))} {name} from {word} by {kind}")
-    return pairs, steps, *general_item(rng, table, 3)
-
-
-def find_all(rng: random.Random) -> Example:
-    """`find` for most entries of the list."""
-    pairs, steps, text, _ = general_list(rng)
-    chosen = some(rng, len(pairs), max(1, len(pairs) - 1))
-    return Example(
-        entries("find", pairs, text), thought([steps[k - 1] for k in chosen], pairs[chosen[-1] - 1][1]), True
-    )
-
-
-def find_world_many(rng: random.Random) -> Example:
-    """`find_world` with a call for every meaning of several descriptions, in any order."""
-    task = rng.choice(tuple(lexicon.ASPECTS))
-    items = [world_item(rng, task) for _ in range(how_many(rng))]
-    pairs = [(text, any_response(rng)) for text, _ in items]
-    calls = []
-    for k, (_, words) in enumerate(items, start=1):
-        names = [MEANINGS[word][0] for word in words]
-        calls += [(k, word) for word, name in zip(words, names, strict=True) if names.count(name) == 1]
-    calls = rng.sample(calls, min(len(calls), rng.randint(3, 6)))
-    if not calls:
-        return find_world_many(rng)
-    steps = [f"{entry_marker(k)} {MEANINGS[word][0]} from {word} by {MEANINGS[word][1]}" for k, word in calls]
-    query = " ".join(f"{entry_marker(k)} {MEANINGS[word][0]}" for k, word in calls)
-    return Example(entries("find", pairs, query), thought(steps, calls[-1][1]), True)
-
-
-def pick_after(rng: random.Random) -> Example:
-    """`pick` for several kinds, after other reading, so that the query stands at any distance."""
-    if rng.random() < 0.5:
-        pairs, read, query, words = general_list(rng)
-        steps = [read[k - 1] for k in some(rng, len(read))] if rng.random() < 0.8 else []
-    else:
-        task = rng.choice(tuple(lexicon.ASPECTS))
-        items = [world_item(rng, task) for _ in range(how_many(rng))]
-        pairs = [(text, any_response(rng)) for text, _ in items]
-        query, words = world_item(rng, task)
-        steps = []
-        for k in rng.sample(range(1, len(items) + 1), rng.randint(0, min(3, len(items)))):
-            word = rng.choice(items[k - 1][1])
-            steps.append(f"{entry_marker(k)} {word} by {MEANINGS[word][1]}")
-    for word in rng.sample(words, rng.randint(1, len(words))):
-        name, kind = MEANINGS[word]
-        steps += [f"of {kind}", f"query : {word} by {kind}", f"so : {name}"]
-    return Example(entries("pick", pairs, query), thought(steps, name), True)
-
-
-DRILLS: dict[Drill, float] = {
+DRILLS: dict[Callable[[random.Random], Example], float] = {
     copy: 0.8,
     recall: 1.5,
     entry: 1.5,
@@ -457,16 +386,8 @@ DRILLS: dict[Drill, float] = {
     describe: 0.2,
     question: 0.6,
 }
-CLOSE_READING: dict[Drill, float] = {
-    **{drill: weight / 4 for drill, weight in DRILLS.items()},
-    knowledge: 0.8,
-    find: 1.0,
-    find_all: 3.0,
-    find_world_many: 3.0,
-    pick_after: 4.0,
-}
 
 
-def sample(rng: random.Random, drills: Mapping[Drill, float]) -> Example:
-    drill = rng.choices(list(drills), weights=list(drills.values()))[0]
+def sample(rng: random.Random) -> Example:
+    drill = rng.choices(list(DRILLS), weights=list(DRILLS.values()))[0]
     return drill(rng)

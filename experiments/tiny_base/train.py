@@ -2,8 +2,8 @@
 
     python -m experiments.tiny_base.train --output tagpr/lm/tiny_base --work /tmp/tiny_base --threads 2
 
-Three phases: repeats of random tokens until the model looks back (circuits for copying form after a plateau of some 500
-steps), the drills of corpus.py, and its close reading. Killed and started again with the same --work, it goes on.
+Two phases: repeats of random tokens until the model looks back (attention circuits for copying form after a plateau of
+some 500 steps), then the drills of corpus.py. Killed and started again with the same --work, it goes on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,6 @@ class Phase:
 PHASES = (
     Phase("repeats", 0, 900, 768, 1.0, 1.0),
     Phase("drills", 900, 2_900, 3_072, 0.7, 0.02),
-    Phase("close reading", 2_900, 4_700, 3_072, 0.5, 0.01),
 )
 NARROW = 64  # how many different tokens the first repeats are made of; the number doubles in the drills
 DOUBLE_EVERY = 200
@@ -116,12 +115,10 @@ def collate(rows: list[tuple[list[int], int]], pad: int) -> tuple[Tensor, Tensor
     return ids, (position >= begin) & (position < end)
 
 
-def batches(
-    tokenizer: PreTrainedTokenizerBase, rng: random.Random, tokens: int, drills: Mapping[corpus.Drill, float]
-) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(tokenizer: PreTrainedTokenizerBase, rng: random.Random, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches of drills of like length."""
     while True:
-        rows = sorted(encode(tokenizer, [corpus.sample(rng, drills) for _ in range(256)]), key=lambda row: len(row[0]))
+        rows = sorted(encode(tokenizer, [corpus.sample(rng) for _ in range(256)]), key=lambda row: len(row[0]))
         pool: list[list[tuple[list[int], int]]] = [[]]
         for row in rows:
             if pool[-1] and (len(pool[-1]) + 1) * len(row[0]) > tokens:
@@ -143,7 +140,7 @@ def probe(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerBase, num: int)
     """Per drill, the share of completion tokens that are the likeliest given all before them."""
     rng = random.Random(f"probe/{SEED}")
     accuracy = {}
-    for drill in corpus.CLOSE_READING:
+    for drill in corpus.DRILLS:
         ids, known = collate(encode(tokenizer, [drill(rng) for _ in range(num)]), tokenizer.pad_token_id)
         logits, targets = predictions(model, ids, known)
         accuracy[drill.__name__] = (logits.argmax(-1) == targets).float().mean().item()
@@ -172,11 +169,10 @@ def train(work: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[Qwen3ForCausa
         drills: Iterator[tuple[Tensor, Tensor]] | None = None
         while phase.start <= step < phase.end:
             if drills is None:  # a resumed run draws fresh drills
-                mix = corpus.DRILLS if phase.name == "drills" else corpus.CLOSE_READING
-                drills = batches(tokenizer, random.Random(f"{SEED}/{step}"), phase.tokens, mix)
+                drills = batches(tokenizer, random.Random(f"{SEED}/{step}"), phase.tokens)
             rng = torch.Generator().manual_seed(SEED * 1_000_003 + step)
             length = int(torch.randint(6, 17, (1,), generator=rng))
-            is_drill = phase.name != "repeats" and bool(torch.rand(1, generator=rng) >= REPEATS_IN_DRILLS)
+            is_drill = phase.name == "drills" and bool(torch.rand(1, generator=rng) >= REPEATS_IN_DRILLS)
             if is_drill:
                 ids, known = next(drills)
             else:
@@ -198,7 +194,7 @@ def train(work: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[Qwen3ForCausa
                 spent = time.process_time() - began
                 text = "drills" if is_drill else "repeats"
                 print(f"step {step} {text} loss {loss:.3f} right {right:.3f} {spent:.0f} CPU-s", flush=True)
-            if step % PROBE_EVERY == 0 and phase.name != "repeats":
+            if step % PROBE_EVERY == 0 and phase.name == "drills":
                 print({name: round(value, 3) for name, value in probe(model, tokenizer, 48).items()}, flush=True)
             if step % SAVE_EVERY == 0 or step == phase.end:
                 temporary = state.with_suffix(".tmp")

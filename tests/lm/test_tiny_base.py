@@ -1,4 +1,4 @@
-"""The shipped base: its files are whole, load as any Hugging Face folder does, and its tokenizer keeps the fixed formats."""
+"""The shipped base: its files are whole, load as any Hugging Face folder does, its tokenizer keeps the fixed forms."""
 
 from __future__ import annotations
 
@@ -64,17 +64,6 @@ def test_row_of_the_pad_token_is_not_zero(tokenizer: PreTrainedTokenizerBase) ->
     # A zero row through RMSNorm multiplies gradients by 1 / sqrt(eps).
     rows = AutoModelForCausalLM.from_pretrained(BASE).get_input_embeddings().weight
     assert rows[tokenizer.pad_token_id].abs().max() > 1e-3
-
-
-def test_base_reads_a_label_where_it_stands(tokenizer: PreTrainedTokenizerBase) -> None:
-    # Looking up by entry number is what the base brings along: the response is copied from the second of three entries.
-    model = AutoModelForCausalLM.from_pretrained(BASE).eval()
-    text = "entry :\n<1> scarlet pony => dog\n<2> linen and a loaf => quiet\n<3> granite heron => 4\n? gave <2> =>"
-    ids = tokenizer.apply_chat_template(
-        [{"role": "user", "content": text}], add_generation_prompt=True, return_tensors="pt", return_dict=True
-    )
-    out = model.generate(**ids, max_new_tokens=12, do_sample=False)[0, ids["input_ids"].shape[1] :]
-    assert tokenizer.decode(out) == "<think><2> quiet</think>quiet<|im_end|>"
 
 
 @pytest.mark.parametrize(
