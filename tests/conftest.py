@@ -37,16 +37,17 @@ def command_line(*arguments: str) -> Answer:
     from tagpr.run import main
 
     out, err, code = io.StringIO(), io.StringIO(), 0
-    argv, show, environment = sys.argv, warnings.showwarning, os.environ.copy()
+    argv, environment = sys.argv, os.environ.copy()
     sys.argv = ["tagpr", *arguments]
     try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+            warnings.simplefilter("default")  # pytest makes our own warnings errors; a user reads them
             try:
                 main()
             except SystemExit as end:
                 code = int(end.code or 0)
     finally:
-        sys.argv, warnings.showwarning = argv, show
+        sys.argv = argv
         os.environ.clear()
         os.environ.update(environment)
     return Answer(code=code, out=out.getvalue(), err=err.getvalue())

@@ -1,0 +1,167 @@
+"""Every stage from records to the table, as a user starts it; what is there is never computed again; a kill costs
+little."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+FIXTURE = Path(__file__).parent / "fixtures" / "lamp_mini" / "LaMP_3"
+SMOKE = ("experiment=smoke", "trainer.threads=1", "logger=none")
+STAGES = ["records", "chains", "sft", "pairs", "prmu", "rl_guided", "rl_exploratory"]
+ROWS = ["base", "base_think", "base_bm25", "sft", "rl_guided", "rl_exploratory"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def first(runs, tagpr):
+    """The whole method, once, for all tests here."""
+    return tagpr(*SMOKE, f"paths.runs={runs}")
+
+
+def run_json(runs: Path, name: str = "full") -> dict:
+    (path,) = runs.glob(f"smoke/{name}/seed_0-*/run.json")
+    return json.loads(path.read_text())
+
+
+def test_one_command_runs_every_stage_and_prints_the_table(first, runs):
+    assert first.code == 0, first.err
+    assert first.err.count("Traceback") == 0
+    assert [run_json(runs)["computed"][i] for i in range(7)] == STAGES
+    assert f"{7 + 2 * len(ROWS)} stages computed, 0 reused" in first.out
+    for row in ROWS:
+        assert f"│ {row} " in first.out
+
+
+def test_every_artifact_is_there_with_its_manifest(first, runs):
+    files = {
+        "records": ["train.parquet", "dev.parquet", "test.parquet"],
+        "chains": ["chains.parquet", "rejected.parquet"],
+        "sft": ["policy/model.safetensors", "policy/tokenizer.json", "metrics.csv"],
+        "pairs": ["train.parquet", "dev.parquet"],
+        "prmu": ["calibration.json", "gate.json", "metrics.csv"],
+        "rl_guided": ["policy/model.safetensors", "metrics.csv", "rollouts/step_00000000.parquet"],
+        "evaluate": ["predictions.parquet", "scores.json"],
+    }
+    for stage, names in files.items():
+        for folder in runs.glob(f"cache/{stage}/[0-9a-f]*"):
+            manifest = json.loads((folder / "manifest.json").read_text())
+            assert manifest["fingerprint"] == folder.name
+            assert manifest["counts"]
+            assert set(names) <= set(manifest["files"])
+    assert not list(runs.glob("cache/*/.*.work"))
+
+
+def test_a_policy_loads_as_any_other_model(first, runs):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    (policy,) = runs.glob("cache/rl_exploratory/*/policy")
+    tokenizer = AutoTokenizer.from_pretrained(policy)
+    ids = tokenizer.apply_chat_template([{"role": "user", "content": "tag :"}], return_tensors="pt", return_dict=True)
+    assert AutoModelForCausalLM.from_pretrained(policy)(**ids).logits.shape[-1] == len(tokenizer)
+
+
+def test_the_run_folder_says_what_was_asked_and_what_answers_it(first, runs):
+    run = run_json(runs)
+    assert (run["experiment"], run["run_name"], run["seed"]) == ("smoke", "full", 0)
+    assert list(run["rows"]) == ROWS
+    assert run["rows"]["rl_guided"]["policy"] == "rl_guided"
+    assert [name for name, _ in run["rows"]["rl_guided"]["policy_stages"]] == STAGES[:-1]
+    (folder,) = runs.glob("smoke/full/seed_0-*")
+    assert folder.name == f"seed_0-{run['key'][:8]}"
+    for place in run["artifacts"].values():
+        assert (folder / place / "manifest.json").is_file()
+    assert all((link / "manifest.json").is_file() for link in (folder / "artifacts").iterdir())
+    assert "teacher:" in (folder / "config.yaml").read_text()
+    assert {"torch", "tagpr", "python"} <= set(run["versions"])
+
+
+def test_the_same_command_again_computes_nothing(first, runs, tagpr):
+    again = tagpr(*SMOKE, f"paths.runs={runs}")
+    assert (again.code, run_json(runs)["computed"]) == (0, [])
+    assert f"0 stages computed, {7 + 2 * len(ROWS)} reused" in again.out
+    table = [line for line in first.out.splitlines() if line.startswith("│ rl_exploratory")][-1]
+    assert table in again.out
+
+
+def test_an_ablation_computes_only_what_differs(first, runs, tagpr):
+    plan = tagpr(*SMOKE, f"paths.runs={runs}", "ablation=no_prmu", "plan=true")
+    assert "6 of 17 stages to run" in plan.out
+    assert tagpr(*SMOKE, f"paths.runs={runs}", "ablation=no_prmu").code == 0
+    assert run_json(runs, "no_prmu")["computed"] == [
+        "rl_guided", "rl_exploratory", "evaluate rl_guided greedy", "evaluate rl_guided sample",
+        "evaluate rl_exploratory greedy", "evaluate rl_exploratory sample",
+    ]  # fmt: skip
+
+
+def test_a_prompt_longer_than_the_models_context_is_refused_before_training(first, runs, tagpr):
+    answer = tagpr(*SMOKE, f"paths.runs={runs}", "until=sft", "prompt.history_tokens=5000")
+    assert answer.code == 1
+    assert "prompt.history_tokens=5000" in answer.err
+    assert "but the model reads" in answer.err
+    assert len(answer.err.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_real_records_go_the_same_way(tmp_path, tagpr):
+    few = ("sft.steps=4", "prmu.steps=4", "rl.steps=4", "pairs.max_prompts=4", "pairs.dev_prompts=4")
+    answer = tagpr(
+        "experiment=lamp_small", f"data.root={FIXTURE}", f"paths.runs={tmp_path}", "logger=none", "trainer.threads=1",
+        *few,
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    for row in ROWS:
+        assert f"│ {row} " in answer.out
+
+
+# --- kills -----------------------------------------------------------------------------------------------------------
+
+
+def start(*arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "tagpr.run", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def kill_at(runs: Path, stage: str, step: int, arguments: tuple[str, ...]) -> Path:
+    """Start, wait for a stage's checkpoint, and kill -9; returns the folder of its checkpoints."""
+    process = start(*arguments)
+    deadline = time.monotonic() + 300
+    while not (found := list(runs.glob(f"cache/{stage}/.*.work/checkpoints/step_{step:08d}.ckpt"))):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    return found[0].parent
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_sft_and_in_rl_goes_on_and_ends_with_the_table(first, runs, tmp_path):
+    copy = shutil.copytree(runs, tmp_path / "runs", symlinks=True)
+    # Other numbers of steps than the finished run's, so that both stages are computed.
+    arguments = (*SMOKE, f"paths.runs={copy}", "sft.steps=60", "rl.steps=24", "trainer.checkpoint_every=1")
+    kill_at(copy, "sft", 3, arguments)
+    checkpoints = kill_at(copy, "rl_guided", 2, arguments)
+    # The newest checkpoint is damaged as well: an older one serves.
+    newest = sorted(checkpoints.glob("step_*.ckpt"))[-1]
+    newest.write_bytes(newest.read_bytes()[:100])
+    process = start(*arguments)
+    printed, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, printed
+    assert "rl_guided resuming" in printed
+    assert f"Warning: Checkpoint {newest} is damaged" in printed.replace("\n", " ")
+    assert "│ rl_exploratory " in printed
+    manifests = [json.loads(p.read_text()) for p in copy.glob("cache/*/*/manifest.json")]
+    longer = {m["label"]: m["resumed"] for m in manifests if m["label"] in ("sft", "rl_guided") and m["resumed"]}
+    assert longer == {"sft": True, "rl_guided": True}
