@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from tagpr.analysis.comparison import Comparison
 from tagpr.analysis.figures import RowFigures
@@ -66,7 +67,7 @@ def _draw_sft(axis: Axes, stages: Sequence[Artifact]) -> None:
     _draw(axis, metrics.get("sft/dev_loss"), "dev people", marker="o", markersize=3)
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_prmu(axis: Axes, stages: Sequence[Artifact]) -> None:

@@ -1,7 +1,8 @@
-"""Intervals and tests over people and replicates. Source: METHOD notes of this project; numpy only, vectorised over resamples.
+"""Intervals and tests over people and replicates. Source: METHOD notes of this project; numpy only, vectorised over
+resamples.
 
-A replicate is a new world and a new training run. A person belongs to one replicate (simulated worlds are drawn anew) or to all of them
-(real data); both are resampled, people within what they belong to.
+A replicate is a new world and a new training run. A person belongs to one replicate (simulated worlds are drawn anew)
+or to all of them (real data); both are resampled, people within what they belong to.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def difference(first: int, second: int) -> Statistic:
 
 
 def gap_closed(score: int, blind: int, best: int) -> Statistic:
-    """(M - M_blind) / (M_best - M_blind) of the means over tasks: 0 = knows nothing of the person, 1 = all there is to know.
+    """(M - M_blind) / (M_best - M_blind) of the means over tasks: 0 = knows nothing of the person, 1 = all there is
+    to know.
 
     A ratio of means, not a mean of ratios: a person whose blind and best answers agree would divide by zero.
     """
@@ -106,9 +108,9 @@ def estimate(cells: Cells, statistic: Statistic) -> float:
 def bootstrap(cells: Cells, statistic: Statistic, *, num_resamples: int, seed: int) -> Array:
     """The statistic on resampled data: replicates with replacement, and people with replacement.
 
-    Crossed where the same people are in every replicate (Owen 2007, the pigeonhole bootstrap): a cell's weight is the product of
-    its replicate's and its person's counts. Nested otherwise: each replicate's people are drawn for themselves. A single
-    replicate is not resampled: the interval then covers people, not training.
+    Crossed where the same people are in every replicate (Owen 2007, the pigeonhole bootstrap): a cell's weight is the
+    product of its replicate's and its person's counts. Nested otherwise: each replicate's people are drawn for
+    themselves. A single replicate is not resampled: the interval then covers people, not training.
 
     Returns:
         (num_resamples,) values; NaN where a task drew nobody.
@@ -150,7 +152,8 @@ def _weighted_means(cells: Cells, weights: Array) -> Array:
 def interval(
     cells: Cells, statistic: Statistic, *, level: float, num_resamples: int, seed: int
 ) -> tuple[float, float] | None:
-    """Percentile bootstrap interval; None with fewer than MIN_PEOPLE people, where it would claim more than it knows."""
+    """Percentile bootstrap interval; None with fewer than MIN_PEOPLE people, where it would claim more than it
+    knows."""
     if cells.num_people < MIN_PEOPLE:
         return None
     samples = bootstrap(cells, statistic, num_resamples=num_resamples, seed=seed)
@@ -193,8 +196,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def outcome(*, estimate: float, adjusted_p: float, interval_90: tuple[float, float] | None, margin: float) -> str:
     """`holds`, `fails`, `tie` or `undecided` for the claim that a difference is positive.
 
-    A tie is shown, not inferred from a large p: both one-sided tests against the margin pass, that is the 90 % interval lies
-    inside it (TOST, Schuirmann 1987).
+    A tie is shown, not inferred from a large p: both one-sided tests against the margin pass, that is the 90 %
+    interval lies inside it (TOST, Schuirmann 1987).
     """
     if adjusted_p <= 0.05:
         return "holds" if estimate > 0 else "fails"
