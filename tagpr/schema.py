@@ -111,6 +111,14 @@ class TopK(Retrieval):
     k: int = MISSING  # entries kept, best first
 
 
+@dataclass
+class DenseRetrieval(TopK):
+    model: str = MISSING  # a sentence-transformers model: a folder, or its name on the hub
+    revision: str | None = MISSING  # of a model on the hub; null: the newest
+    batch_size: int = MISSING  # texts encoded at a time
+    device: str = MISSING
+
+
 # --- tags/ ---------------------------------------------------------------------------------------------------------
 
 
@@ -579,6 +587,7 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("prompt", "schema_official_prompt", OfficialPrompt),
     ("retrieval", "schema_retrieval", Retrieval),
     ("retrieval", "schema_top_k", TopK),
+    ("retrieval", "schema_dense_retrieval", DenseRetrieval),
     ("backbone", "schema_backbone", Backbone),
     ("backbone", "schema_pretrained", PretrainedBackbone),
     ("backbone", "schema_fresh", FreshBackbone),
