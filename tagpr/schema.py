@@ -76,17 +76,26 @@ class SimulatedData(Data):
 
 @dataclass
 class PromptStyle(Choice):
-    """Base of the group, and all that a prompt without history takes."""
+    """Base of the group: what every option takes."""
 
     thinking: bool = MISSING  # whether the model is asked to think before it answers
+
+
+@dataclass
+class QuestionPrompt(PromptStyle):
     query_tokens: int = MISSING  # a longer question is cut at its end
 
 
 @dataclass
-class HistoryPrompt(PromptStyle):
+class HistoryPrompt(QuestionPrompt):
     history_tokens: int = MISSING  # all entries together
     entry_tokens: int = MISSING  # one entry; its input is cut, never its response
     order: str = MISSING  # ranked (best first) or time (oldest first)
+
+
+@dataclass
+class OfficialPrompt(PromptStyle):
+    max_input_tokens: int = MISSING  # the whole message: LaMP's L
 
 
 # --- retrieval/ ----------------------------------------------------------------------------------------------------
@@ -100,6 +109,14 @@ class Retrieval(Choice):
 @dataclass
 class TopK(Retrieval):
     k: int = MISSING  # entries kept, best first
+
+
+@dataclass
+class DenseRetrieval(TopK):
+    model: str = MISSING  # a sentence-transformers model: a folder, or its name on the hub
+    revision: str | None = MISSING  # of a model on the hub; null: the newest
+    batch_size: int = MISSING  # texts encoded at a time
+    device: str = MISSING
 
 
 # --- tags/ ---------------------------------------------------------------------------------------------------------
@@ -565,10 +582,12 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("data", "schema_data", Data),
     ("data", "schema_lamp_data", LampData),
     ("data", "schema_simulated", SimulatedData),
-    ("prompt", "schema_prompt", PromptStyle),
+    ("prompt", "schema_question_prompt", QuestionPrompt),
     ("prompt", "schema_history_prompt", HistoryPrompt),
+    ("prompt", "schema_official_prompt", OfficialPrompt),
     ("retrieval", "schema_retrieval", Retrieval),
     ("retrieval", "schema_top_k", TopK),
+    ("retrieval", "schema_dense_retrieval", DenseRetrieval),
     ("backbone", "schema_backbone", Backbone),
     ("backbone", "schema_pretrained", PretrainedBackbone),
     ("backbone", "schema_fresh", FreshBackbone),

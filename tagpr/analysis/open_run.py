@@ -10,11 +10,14 @@ import yaml
 
 from tagpr.analysis.runs import Artifact, Evaluation, Row, Run, read_run
 from tagpr.chains.tags import TagVocabulary
+from tagpr.data.official_prompt import OfficialStyle
 from tagpr.data.prompts import ChatStyle, CompactStyle, PromptBuilder, PromptStyle, QuestionStyle
 from tagpr.errors import BadInputError
 
 # By name and not by import: what a manifest says is data, never code to run.
-_STYLES = {f"{style.__module__}.{style.__name__}": style for style in (CompactStyle, ChatStyle, QuestionStyle)}
+_STYLES = {
+    f"{style.__module__}.{style.__name__}": style for style in (CompactStyle, ChatStyle, QuestionStyle, OfficialStyle)
+}
 
 
 def open_run(place: str | Path | None) -> Run:

@@ -176,7 +176,8 @@ def infer_task(name: str | None, questions: Sequence[Mapping[str, Any]], folder:
     return task
 
 
-def _date_key(entry: ProfileEntry) -> tuple[int, ...] | None:
+def date_key(entry: ProfileEntry) -> tuple[int, ...] | None:
+    """An entry's date as LaMP's scripts compare it: `2015-03-02` is (2015, 3, 2). None where it cannot be read."""
     try:
         return tuple(int(part) for part in entry.date.split("-"))
     except ValueError:
@@ -185,7 +186,7 @@ def _date_key(entry: ProfileEntry) -> tuple[int, ...] | None:
 
 def oldest_first(profile: Sequence[ProfileEntry]) -> tuple[ProfileEntry, ...]:
     """The entries by date where all have one (`YYYY-MM-DD`, shorter, or a Unix time); in the file's order where not."""
-    keys = [_date_key(entry) for entry in profile]
+    keys = [date_key(entry) for entry in profile]
     if any(key is None for key in keys):
         return tuple(profile)
     order = sorted(range(len(profile)), key=lambda i: (keys[i], i))

@@ -1,6 +1,7 @@
 """What a model reads: the user's retrieved entries, as many and as long as the token budget lets in, and the question.
 
 Data text is escaped, so that nobody's review can hold a tag, an entry number or a chat token of ours.
+LaMP's own prompt, which has its own arithmetic, is in official_prompt.py.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
 
+from tagpr.data.ruler import Ruler, shorten
 from tagpr.errors import UserError
 from tagpr.markup import ARROW, entry_marker, escape
 from tagpr.tasks import ALL_TASKS, Task, task_named
@@ -17,8 +19,6 @@ from tagpr.types import ProfileEntry, Prompt, Record
 
 # Fewer tokens of an entry's input say nothing about it: an entry that would keep less is not shown.
 MIN_INPUT_TOKENS = 8
-# No tokenizer makes longer tokens of prose; text beyond this many characters per allowed token is not even tokenised.
-MAX_CHARACTERS_PER_TOKEN = 32
 CACHED_TEXTS = 20_000
 ORDERS = ("ranked", "time")
 
@@ -32,15 +32,40 @@ class PromptStyle(ABC):
 
     Args:
         thinking: whether the model is asked to think before it answers.
-        query_tokens: the question; a longer one is cut at its end.
     """
 
     thinking: bool
+
+    @abstractmethod
+    def budgets(self) -> dict[str, int]:
+        """The settings that bound the tokens of a prompt's data: their sum is the most there can be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredStyle(PromptStyle):
+    """A style with token arithmetic of its own: it writes the whole user message, ruler in hand."""
+
+    @abstractmethod
+    def write(self, record: Record, ruler: Ruler) -> Prompt:
+        """The record's prompt, its text within the budgets' sum."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskingStyle(PromptStyle):
+    """A style made of parts that PromptBuilder fits: lines of history and a question.
+
+    Args:
+        query_tokens: the question; a longer one is cut at its end.
+    """
+
     query_tokens: int
 
     def __post_init__(self) -> None:
         if self.query_tokens < 1:
             raise UserError(f"prompt.query_tokens={self.query_tokens}, expected 1 or more.")
+
+    def budgets(self) -> dict[str, int]:
+        return {"query_tokens": self.query_tokens}
 
     @abstractmethod
     def question(self, record: Record) -> str:
@@ -52,7 +77,7 @@ class PromptStyle(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HistoryStyle(PromptStyle):
+class HistoryStyle(AskingStyle):
     """A prompt that shows the user's retrieved entries.
 
     Args:
@@ -74,6 +99,9 @@ class HistoryStyle(PromptStyle):
                 f"prompt.history_tokens={self.history_tokens} and prompt.entry_tokens={self.entry_tokens}, expected 1 "
                 "or more each. For prompts without history set prompt=question or retrieval=none."
             )
+
+    def budgets(self) -> dict[str, int]:
+        return {"history_tokens": self.history_tokens, **super().budgets()}
 
     def line(self, entry: ProfileEntry, number: int) -> str:
         """One entry of the history: `<1> input => response`."""
@@ -112,7 +140,7 @@ class ChatStyle(HistoryStyle):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class QuestionStyle(PromptStyle):
+class QuestionStyle(AskingStyle):
     """The official question alone, whatever was retrieved: a person who is unknown."""
 
     def question(self, record: Record) -> str:
@@ -159,6 +187,7 @@ class PromptBuilder:
             )
         self.style = style
         self.tokenizer = tokenizer
+        self._ruler = Ruler(tokenizer)
         self._token_ends: dict[tuple[str, int], tuple[int, ...]] = {}
 
     def build(self, record: Record) -> Prompt:
@@ -166,8 +195,11 @@ class PromptBuilder:
 
         `history` holds the entries as shown: escaped, cut, and without an input where the task shows none.
         """
-        task = task_named(record.task)
         style = self.style
+        if isinstance(style, MeasuredStyle):
+            return style.write(record, self._ruler)
+        assert isinstance(style, AskingStyle)
+        task = task_named(record.task)
         question, _ = self._cut(style.question(record), style.query_tokens, style.query_tokens)
         history: tuple[ProfileEntry, ...] = ()
         lines: list[str] = []
@@ -193,14 +225,13 @@ class PromptBuilder:
     def max_tokens(self) -> int:
         """Upper bound on the length of `token_ids`: the parts' budgets, the wording of any task, the chat template."""
         style = self.style
-        history_tokens, lines = 0, []
-        if isinstance(style, HistoryStyle):
-            history_tokens = style.history_tokens
-            lines = [style.line(ProfileEntry(entry_id="", input="", response=""), 1)]
-        wording = max(
-            len(self._chat(style.render(task, lines, ""), thinking=style.thinking)) for task in ALL_TASKS.values()
-        )
-        return wording + history_tokens + style.query_tokens
+        texts = [""]
+        if isinstance(style, AskingStyle):
+            empty = ProfileEntry(entry_id="", input="", response="")
+            lines = [style.line(empty, 1)] if isinstance(style, HistoryStyle) else []
+            texts = [style.render(task, lines, "") for task in ALL_TASKS.values()]
+        wording = max(len(self._chat(text, thinking=style.thinking)) for text in texts)
+        return wording + sum(style.budgets().values())
 
     def _chat(self, text: str, *, thinking: bool) -> list[int]:
         return self.tokenizer.apply_chat_template(
@@ -221,9 +252,9 @@ class PromptBuilder:
         needs: list[int] = []
         room = style.history_tokens
         for position, raw in ranked:
-            if len(raw.response) > len(_short(raw.response, limit)):
+            if len(raw.response) > len(shorten(raw.response, limit)):
                 continue
-            entry = replace(raw, input=escape(_short(task.shown_input(raw), limit)), response=escape(raw.response))
+            entry = replace(raw, input=escape(shorten(task.shown_input(raw), limit)), response=escape(raw.response))
             # The last entry's number is the longest, so that a line's cost is an upper bound in any order.
             frame_text = style.line(replace(entry, input=""), len(ranked))
             frame = len(self.tokenizer(frame_text, add_special_tokens=False)["input_ids"])
@@ -250,7 +281,7 @@ class PromptBuilder:
         """The text's first `max_tokens` <= limit tokens, characters whole; and whether anything is missing."""
         ends = self._ends(text, limit)
         if len(ends) <= max_tokens:
-            short = _short(text, limit)
+            short = shorten(text, limit)
             return short, len(short) < len(text)
         # The beginning of a text may take more tokens alone than it had inside, where a word or a character is torn.
         for count in range(max_tokens, 0, -1):
@@ -270,7 +301,7 @@ class PromptBuilder:
         if ends is None:
             if len(self._token_ends) >= CACHED_TEXTS:
                 self._token_ends.clear()
-            ends = self._token_ends[key] = self._tokenise(_short(text, limit))[: limit + 1]
+            ends = self._token_ends[key] = self._tokenise(shorten(text, limit))[: limit + 1]
         return ends
 
     def _tokenise(self, text: str) -> tuple[int, ...]:
@@ -285,18 +316,11 @@ def _position(item: tuple[int, ProfileEntry]) -> int:
     return item[0]
 
 
-def _short(text: str, max_tokens: int) -> str:
-    return text[: MAX_CHARACTERS_PER_TOKEN * (max_tokens + 1)]
-
-
 def check_fits_context(builder: PromptBuilder, *, context_tokens: int, completion_tokens: int) -> None:
     """Raises UserError where the longest prompt and a whole completion do not fit into the model's context."""
     longest = builder.max_tokens()
     if longest + completion_tokens > context_tokens:
-        style = builder.style
-        budgets = f"prompt.query_tokens={style.query_tokens}"
-        if isinstance(style, HistoryStyle):
-            budgets = f"prompt.history_tokens={style.history_tokens}, {budgets}"
+        budgets = ", ".join(f"prompt.{name}={tokens}" for name, tokens in builder.style.budgets().items())
         raise UserError(
             f"A prompt may have {longest} tokens ({budgets}, the rest wording) and its completion {completion_tokens}, "
             f"but the model reads {context_tokens}. Lower them by {longest + completion_tokens - context_tokens} or "

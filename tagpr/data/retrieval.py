@@ -10,12 +10,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import final
 
+from tagpr.data.lamp_files import date_key
+from tagpr.errors import BadInputError
 from tagpr.tasks import Task
 from tagpr.types import ProfileEntry, Record
 
 # The defaults of the libraries that LaMP's scripts use.
 TERM_SATURATION = 1.5
 LENGTH_NORMALISATION = 0.75
+NEGATIVE_IDF_SHARE = 0.25
 
 _WORD = re.compile(r"\w+")
 
@@ -51,6 +54,44 @@ def bm25_scores(query: Sequence[str], documents: Sequence[Sequence[str]]) -> lis
     return scores
 
 
+def official_bm25_scores(query: Sequence[str], documents: Sequence[Sequence[str]]) -> list[float]:
+    """Okapi BM25 of each document as the `rank_bm25` package computes it, to the last bit.
+
+    idf = log(N - n + 1/2) - log(n + 1/2); where that is negative, a quarter of the mean idf of all words, which may
+    itself be negative. Source: BM25Okapi of rank_bm25 0.2.2 with its defaults, which LaMP's scripts call.
+    """
+    counts = [Counter(document) for document in documents]
+    document_frequency: Counter[str] = Counter()
+    for count in counts:
+        document_frequency.update(count.keys())
+    if not document_frequency:
+        return [0.0] * len(documents)
+    num_documents = len(documents)
+    idf = {t: math.log(num_documents - n + 0.5) - math.log(n + 0.5) for t, n in document_frequency.items()}
+    floor = NEGATIVE_IDF_SHARE * (sum(idf.values()) / len(idf))
+    idf = {term: floor if value < 0 else value for term, value in idf.items()}
+    mean_length = sum(map(len, documents)) / num_documents
+    scores = []
+    for document, count in zip(documents, counts, strict=True):
+        norm = TERM_SATURATION * (1 - LENGTH_NORMALISATION + LENGTH_NORMALISATION * len(document) / mean_length)
+        score = 0.0
+        for term in query:
+            score += idf.get(term, 0.0) * (count[term] * (TERM_SATURATION + 1) / (count[term] + norm))
+        scores.append(score)
+    return scores
+
+
+def candidates(record: Record) -> list[int]:
+    """Positions in the profile that may be retrieved: all but the question's own."""
+    return [i for i, entry in enumerate(record.profile) if not is_own_entry(entry, record)]
+
+
+def best_of(scores: Sequence[float], positions: Sequence[int], k: int) -> tuple[int, ...]:
+    """The k positions with the highest scores, best first; of equals the latest first."""
+    best = sorted(zip(scores, positions, strict=True), reverse=True)[:k]
+    return tuple(position for _, position in best)
+
+
 class Retriever(ABC):
     """Ranks the entries of one record's profile. The question's own entry is never among them."""
 
@@ -64,14 +105,49 @@ class BM25Retriever(Retriever):
     """The k entries that share the most telling words with the question; of equals the latest first."""
 
     def __init__(self, *, k: int) -> None:
-        self.k = _checked(k)
+        self.k = checked_k(k)
 
     def rank(self, record: Record, task: Task, *, seed: int) -> tuple[int, ...]:
-        positions = [i for i, entry in enumerate(record.profile) if not is_own_entry(entry, record)]
+        positions = candidates(record)
         documents = [_WORD.findall(task.corpus_text(record.profile[i]).lower()) for i in positions]
         scores = bm25_scores(_WORD.findall(task.retrieval_query(record.question).lower()), documents)
-        best = sorted(zip(scores, positions, strict=True), reverse=True)[: self.k]
-        return tuple(position for _, position in best)
+        return best_of(scores, positions, self.k)
+
+
+@final
+class OfficialBM25Retriever(Retriever):
+    """The ranking of LaMP's scripts: words are what stands between spaces, case kept; of equals the latest first."""
+
+    def __init__(self, *, k: int) -> None:
+        self.k = checked_k(k)
+
+    def rank(self, record: Record, task: Task, *, seed: int) -> tuple[int, ...]:
+        positions = candidates(record)
+        documents = [task.corpus_text(record.profile[i]).split() for i in positions]
+        scores = official_bm25_scores(task.retrieval_query(record.question).split(), documents)
+        return best_of(scores, positions, self.k)
+
+
+@final
+class RecencyRetriever(Retriever):
+    """The k latest entries, the newest first; of one date, the one that stands last in the profile."""
+
+    def __init__(self, *, k: int) -> None:
+        self.k = checked_k(k)
+
+    def rank(self, record: Record, task: Task, *, seed: int) -> tuple[int, ...]:
+        """Raises BadInputError where an entry has no date."""
+        dated = []
+        for position in candidates(record):
+            date = date_key(record.profile[position])
+            if date is None:
+                raise BadInputError(
+                    f"retrieval=recency: {record.task} {record.record_id}, profile entry {position} has the date "
+                    f"{record.profile[position].date!r}, expected YYYY-MM-DD for every entry. LaMP's user-based files "
+                    "have no dates, its time-based ones do (tagpr-data lamp --split time). Or set retrieval=bm25."
+                )
+            dated.append((date, position))
+        return tuple(position for _, position in sorted(dated, reverse=True)[: self.k])
 
 
 @final
@@ -79,10 +155,10 @@ class RandomRetriever(Retriever):
     """k entries without replacement, the same ones whenever the seed is the same."""
 
     def __init__(self, *, k: int) -> None:
-        self.k = _checked(k)
+        self.k = checked_k(k)
 
     def rank(self, record: Record, task: Task, *, seed: int) -> tuple[int, ...]:
-        positions = [i for i, entry in enumerate(record.profile) if not is_own_entry(entry, record)]
+        positions = candidates(record)
         stream = random.Random(f"{seed}/{record.task}/{record.record_id}")
         return tuple(stream.sample(positions, min(self.k, len(positions))))
 
@@ -95,7 +171,7 @@ class NoRetriever(Retriever):
         return ()
 
 
-def _checked(k: int) -> int:
+def checked_k(k: int) -> int:
     if k < 1:
         raise ValueError(f"retrieval.k={k}, expected 1 or more. For prompts without history set retrieval=none.")
     return k

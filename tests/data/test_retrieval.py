@@ -1,8 +1,18 @@
 import math
+from dataclasses import replace
 
 import pytest
 
-from tagpr.data.retrieval import BM25Retriever, NoRetriever, RandomRetriever, bm25_scores
+from tagpr.data.retrieval import (
+    BM25Retriever,
+    NoRetriever,
+    OfficialBM25Retriever,
+    RandomRetriever,
+    RecencyRetriever,
+    bm25_scores,
+    official_bm25_scores,
+)
+from tagpr.errors import BadInputError
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import ProfileEntry, Record
 
@@ -38,7 +48,7 @@ def test_bm25_puts_shared_words_first_and_of_equals_the_latest():
     assert BM25Retriever(k=3).rank(rated, TASK, seed=0) == (3, 1, 2)
 
 
-@pytest.mark.parametrize("retriever", [BM25Retriever(k=9), RandomRetriever(k=9)])
+@pytest.mark.parametrize("retriever", [BM25Retriever(k=9), OfficialBM25Retriever(k=9), RandomRetriever(k=9)])
 def test_the_own_entry_is_never_retrieved(retriever):
     by_text = record("same words", ["same words ", "other words", "same words too"])
     assert sorted(retriever.rank(by_text, TASK, seed=0)) == [1, 2]
@@ -48,7 +58,13 @@ def test_the_own_entry_is_never_retrieved(retriever):
     assert retriever.rank(tweet, ALL_TASKS["LaMP_7"], seed=0) == ()
 
 
-@pytest.mark.parametrize("retriever", [BM25Retriever(k=2), RandomRetriever(k=2), NoRetriever()])
+@pytest.mark.parametrize(
+    "retriever",
+    [
+        *(BM25Retriever(k=2), OfficialBM25Retriever(k=2), RecencyRetriever(k=2)),
+        *(RandomRetriever(k=2), NoRetriever()),
+    ],
+)
 def test_an_empty_profile_gives_nothing(retriever):
     assert retriever.rank(record("query", []), TASK, seed=0) == ()
 
@@ -63,3 +79,52 @@ def test_random_draws_without_replacement_and_by_its_seed():
 def test_k_below_one_is_an_error():
     with pytest.raises(ValueError, match="retrieval=none"):
         BM25Retriever(k=0)
+
+
+# --- the official ranking --------------------------------------------------------------------------------------------
+
+
+def test_official_bm25_worked_by_hand():
+    # N 3, mean length 2. Words in 1 document: idf log 2.5 - log 1.5 = x; "a" in 2: -x. The mean over a, b, c, d is
+    # (-x + 3x) / 4 = x / 2, so "a" counts x / 8. Norms of lengths 2, 3, 1 as above. "b" is asked twice.
+    scores = official_bm25_scores(["a", "b", "b", "zz"], [["a", "c"], ["a", "a", "b"], ["d"]])
+    idf = math.log(2.5 / 1.5)
+    expected = [idf / 8 * 2.5 / 2.5, idf / 8 * 2 * 2.5 / 4.0625 + 2 * idf * 2.5 / 3.0625, 0.0]
+    assert scores == pytest.approx(expected, abs=1e-12)
+
+
+def test_official_bm25_where_the_mean_idf_itself_is_negative():
+    # N 1: "a" and "b" have idf log .5 - log 1.5 = -log 3 each; a quarter of the mean is -log(3) / 4. Length = mean.
+    assert official_bm25_scores(["a"], [["a", "b"]]) == pytest.approx([-math.log(3) / 4 * 2.5 / 2.5], abs=1e-12)
+    assert official_bm25_scores(["a"], [[], []]) == [0.0, 0.0]
+
+
+def test_official_bm25_keeps_case_and_punctuation():
+    rated = record("A blue kettle", ["red bicycle", "the KETTLE", "grey stone", "kettle"])
+    assert OfficialBM25Retriever(k=4).rank(rated, TASK, seed=0) == (3, 2, 1, 0)
+    assert BM25Retriever(k=2).rank(rated, TASK, seed=0) == (3, 1)
+
+
+# --- recency ---------------------------------------------------------------------------------------------------------
+
+
+def dated(*dates: str) -> Record:
+    asked = record("query", [f"text {i}" for i in range(len(dates))])
+    return replace(asked, profile=tuple(replace(e, date=d) for e, d in zip(asked.profile, dates, strict=True)))
+
+
+def test_recency_gives_the_newest_first():
+    # a year alone is before every day of it; of one day the later in the profile is the newer
+    asked = dated("2014-12-31", "2015-10-01", "2015-9-30", "2015", "2015-10-01")
+    assert RecencyRetriever(k=4).rank(asked, TASK, seed=0) == (4, 1, 2, 3)
+
+
+@pytest.mark.parametrize("date", ["", "last week"])
+def test_recency_without_dates_says_what_to_do(date):
+    with pytest.raises(BadInputError, match=rf"LaMP_3 q, profile entry 1 has the date '{date}'.*--split time"):
+        RecencyRetriever(k=1).rank(dated("2014", date), TASK, seed=0)
+
+
+def test_recency_never_gives_the_own_entry():
+    asked = replace(dated("2014", ""), record_id="e1")
+    assert RecencyRetriever(k=2).rank(asked, TASK, seed=0) == (0,)
