@@ -78,7 +78,7 @@ def _check_columns(path: Path, found: Sequence[str], columns: Mapping[str, str])
             hint = f" Did you mean data.columns.{field}={by_folded[near[0]]!r}?" if near else ""
             if len(found) == 1 and any(mark in found[0] for mark in ";\t|"):
                 hint = " The header is one column: separate columns by commas, or by tabs in a .tsv file."
-            shown = ", ".join(str(column)[:40] for column in found[:20]) or "none"
+            shown = ", ".join(" ".join(str(column)[:40].split()) for column in found[:20]) or "none"
             raise BadInputError(f"{path}: no column {name!r} (data.columns.{field}).{hint} Its columns: {shown}.")
         if list(found).count(name) > 1:
             raise BadInputError(

@@ -318,6 +318,8 @@ def test_a_missing_column_is_named_with_the_nearest(table):
     [
         ("t.csv", b"", "t.csv: the file is empty, expected a table with user, text, answer, date"),
         ("t.csv", b"\n\n", "line 1 is blank"),
+        ("t.csv", b'"user,text,answer,date\na,b,3,2020\n', "no column 'user'"),
+        ("t.csv", b'user,text,answer,date\na,"b,3,2020\nc,d,4,2020\n', r"Row #2: Expected 4 columns, got 2"),
         ("t.csv", b"user,text,answer,date\n", "there are columns and no rows"),
         ("t.csv", b"user;text;answer;date\na;b;3;2020\n", "The header is one column: separate columns by commas"),
         ("t.csv", b"user,text,answer,date\na,b,3,2020\na,caf\xe9,3,2020\n", r"t.csv, line 3: b'\\xe9' is not UTF-8"),
