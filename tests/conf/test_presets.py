@@ -159,7 +159,9 @@ def nodes(cfg: DictConfig):
 
 
 def composed_configs() -> list[DictConfig]:
-    presets = [preset(e, "full") for e in EXPERIMENTS] + [preset("demo", a) for a in ABLATIONS] + [TABLE]
+    presets: list[tuple[str, ...]] = (
+        [preset(e, "full") for e in EXPERIMENTS] + [preset("demo", a) for a in ABLATIONS] + [TABLE]
+    )
     return [compose(*overrides) for overrides in [*columns(), *presets]]
 
 
