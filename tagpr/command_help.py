@@ -12,6 +12,7 @@ tagpr: tagged thoughts for personal answers, from records to a table.
   tagpr experiment=demo ablation=no_prmu          one ablation; what it shares is not computed again
   tagpr -m experiment=lab sweep=ablations         a table of ablations
   tagpr experiment=lamp_small data.root=FOLDER    your LaMP files, a tiny model
+  tagpr experiment=lamp_small data=table data.path=FILE   your own table of texts and answers
   tagpr ... until=sft | only=prmu | force=sft     part of a run, or a part again
   tagpr ... key=value                             any key; a misspelt one is an error
 

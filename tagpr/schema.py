@@ -43,6 +43,30 @@ class LampData(Data):
 
 
 @dataclass
+class TableColumns:
+    user: str = MISSING  # who answered
+    text: str = MISSING  # what was in front of them
+    answer: str = MISSING
+    date: str | None = MISSING  # null: the rows are in time order
+    title: str | None = MISSING  # a heading, shown before the text
+
+
+@dataclass
+class TableData(Data):
+    path: str = MISSING  # .csv, .tsv, .jsonl, .ndjson or .parquet
+    columns: TableColumns = field(default_factory=TableColumns)
+    task: str = MISSING  # rating, label, headline, title or text
+    queries_per_user: int = MISSING  # the last rows of each person
+    min_rows: int = MISSING  # people with fewer are left out
+    max_rows: int | None = MISSING  # the latest of each person; null: all
+    max_users: int | None = MISSING  # null: all
+    max_characters: int = MISSING  # longer texts are cut, rows with longer answers left out
+    people_shares: dict[str, float] = MISSING  # of train, dev and test
+    question_shares: dict[str, float] = MISSING  # of sft, pairs and rl, among train people's questions
+    licence: str = MISSING  # of the data, for its card
+
+
+@dataclass
 class SimulatedPeople:
     train: int = MISSING
     dev: int = MISSING
@@ -581,6 +605,7 @@ class Config:
 SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("data", "schema_data", Data),
     ("data", "schema_lamp_data", LampData),
+    ("data", "schema_table_data", TableData),
     ("data", "schema_simulated", SimulatedData),
     ("prompt", "schema_question_prompt", QuestionPrompt),
     ("prompt", "schema_history_prompt", HistoryPrompt),

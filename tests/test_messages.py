@@ -46,6 +46,15 @@ def test_a_slip_on_the_command_line(arguments, expected, tagpr, tmp_path):
         (["experiment=lamp_small"], "Error: no value for data.root. Give it on the command line, e.g. data.root=..."),
         (["experiment=lamp_small", "data.root=/no/such"], "Error: data.root=/no/such is not a folder. Give the folder"),
         (
+            ["experiment=lamp_small", "data=table"],
+            "Error: no value for data.path. Give it on the command line, e.g. data.path=...",
+        ),
+        (
+            ["experiment=lamp_small", "data=table", "data.path=/no/such.csv"],
+            "Error: data.path=/no/such.csv does not exist. Give the file that holds the table, e.g. data.path=reviews",
+        ),
+        (["experiment=lamp_small", "data=table", "data.path=/proc"], "Error: data.path=/proc is a folder. Give the"),
+        (
             ["rl.order=[guided,later]"],
             "Error: rl.order names the stage 'later', but rl.stages has exploratory, guided.",
         ),

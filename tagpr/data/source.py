@@ -1,4 +1,4 @@
-"""Where records come from: LaMP's files, or a simulated world."""
+"""Where records come from: LaMP's files, anybody's table, or a simulated world."""
 
 from __future__ import annotations
 
@@ -23,3 +23,7 @@ class RecordSource(ABC):
     def figures(self, records: Sequence[Record]) -> dict[str, float]:
         """What the manifest says beside counts: a simulated world gives its blind and Bayes scores."""
         return {}
+
+    def card(self, records: Sequence[Record]) -> str:
+        """A data card in Markdown, without people's texts; "" where the data come with documentation of their own."""
+        return ""

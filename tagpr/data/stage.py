@@ -19,7 +19,8 @@ from tagpr.types import PURPOSES, SPLITS, Record
 def run(
     *, data: RecordSource, retrieval: Retriever, inputs: Mapping[str, Path], output: Path, context: StageContext
 ) -> dict[str, int | float]:
-    """Write `{train,dev,test}.parquet` and `sources.json` ({path: sha256}) into `output`; returns the counts."""
+    """Write `{train,dev,test}.parquet` and `sources.json` ({path: sha256}) into `output`, and CARD.md where the
+    source has one; returns the counts."""
     found = data.records(seed=context.seed)
     records = []
     with context.progress("retrieving", total=len(found)) as advance:
@@ -29,6 +30,8 @@ def run(
             advance()
     write_records(output, records)
     write_json(output / "sources.json", {str(path): sha256_of(path) for path in data.files()})
+    if card := data.card(records):
+        (output / "CARD.md").write_text(card, encoding="utf-8")
     return {**count_records(records), **data.figures(records)}
 
 

@@ -158,6 +158,15 @@ def _records(cfg: DictConfig, hashes: FileHashes) -> Stage:
                 "data.root=/data/LaMP with LaMP_3/dev/dev_questions.json in it."
             )
         files = hashes.folder(Path(root), ["*_questions.json", "*_outputs.json"])
+    path = cfg.data.get("path")
+    if path is not None:
+        table = Path(path).expanduser()
+        if not table.is_file():
+            raise UserError(
+                f"data.path={path} {'is a folder' if table.is_dir() else 'does not exist'}. Give the file that holds "
+                "the table, e.g. data.path=reviews.csv."
+            )
+        files = {f"table{table.suffix.lower()}": hashes.sha256(table)}
     return Stage(
         kind="records", name="records", label="records", groups={"data": data, "retrieval": cfg.retrieval},
         inputs={}, seed=stream_seed(cfg.data.seed, "records"), files=files,

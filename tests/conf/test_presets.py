@@ -29,6 +29,7 @@ from tagpr.run_folder import run_key
 CONF = conf_dir()
 GROUPS = config_groups(CONF)
 LAMP = str(Path(__file__).parents[1] / "fixtures" / "lamp_mini" / "LaMP_3")
+TABLE = ("experiment=lamp_small", "data=table", f"data.path={Path(__file__)}")
 EXPERIMENTS, ABLATIONS = GROUPS["experiment"], GROUPS["ablation"]
 
 # Where a group that is used inside another stands in the whole; the others stand at their own name.
@@ -100,10 +101,18 @@ def test_every_option_of_every_group_composes_and_builds(overrides, hashes):
 
 
 def test_every_kind_of_data_has_an_experiment():
-    defaults = {e: compose(*preset(e, "full")).data["_target_"] for e in EXPERIMENTS}
+    defaults = {compose(*o).data["_target_"] for o in [*(preset(e, "full") for e in EXPERIMENTS), TABLE]}
     for option in GROUPS["data"]:
         target = yaml.safe_load((CONF / "data" / f"{option}.yaml").read_text())["_target_"]
-        assert target in defaults.values()
+        assert target in defaults
+
+
+def test_a_table_of_ones_own_takes_the_place_of_lamps_files(hashes):
+    cfg = compose(*TABLE, "data.columns.user=who", "data.columns.date=when")
+    check_added_keys(cfg)
+    assert (cfg.data.columns.user, cfg.data.columns.text, cfg.data.columns.date) == ("who", "text", "when")
+    assert (cfg.teacher["_target_"], cfg.retrieval.k) == ("tagpr.chains.teachers.scripted.ScriptedTeacher", 20)
+    build(graph_of(hashes, *TABLE, "ablation=full").stages[:1])
 
 
 def combinations() -> list:
@@ -150,7 +159,9 @@ def nodes(cfg: DictConfig):
 
 
 def composed_configs() -> list[DictConfig]:
-    presets = [preset(e, "full") for e in EXPERIMENTS] + [preset("demo", a) for a in ABLATIONS]
+    presets: list[tuple[str, ...]] = (
+        [preset(e, "full") for e in EXPERIMENTS] + [preset("demo", a) for a in ABLATIONS] + [TABLE]
+    )
     return [compose(*overrides) for overrides in [*columns(), *presets]]
 
 

@@ -1,0 +1,186 @@
+"""Records from anybody's table of what people wrote or rated: the last answers of each person become questions, and
+what the person answered before each of them is its history."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import final
+
+from tagpr.data.source import RecordSource
+from tagpr.data.splits import assign_purposes, divide, stable_order
+from tagpr.data.table_card import card_text
+from tagpr.data.table_files import TableRow
+from tagpr.data.table_people import DROPS, FORMS, Table, read_people
+from tagpr.errors import BadInputError
+from tagpr.tasks import Task
+from tagpr.types import SPLITS, ProfileEntry, Record
+
+
+@final
+class TableSource(RecordSource):
+    """A table with one row per answer of a person.
+
+    Real people keep their splits from run to run: `data.seed` is a number in conf/data/table.yaml, not the run's seed.
+
+    Args:
+        path: .csv, .tsv, .jsonl, .ndjson or .parquet.
+        columns: user, text and answer, and where there are such date and title (a heading, shown before the text)
+            -> the file's columns. Without a date the file's rows are taken to be in time order.
+        task: one of FORMS.
+        queries_per_user: the last so many rows of each person are questions.
+        min_rows: people with fewer are left out; more than queries_per_user, so that every question has a history.
+        max_rows: of people with more, the latest are kept; None: all.
+        max_users: so many people, drawn by the seed; None: all.
+        max_characters: longer texts are cut, rows with longer answers left out.
+        people_shares: shares of train, dev and test people.
+        question_shares: shares of sft, pairs and rl among the questions of train people.
+        licence: of the data, for the card.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        columns: Mapping[str, str | None],
+        task: str,
+        queries_per_user: int,
+        min_rows: int,
+        max_rows: int | None,
+        max_users: int | None,
+        max_characters: int,
+        people_shares: Mapping[str, float],
+        question_shares: Mapping[str, float],
+        licence: str,
+    ) -> None:
+        if task not in FORMS:
+            raise BadInputError(f"data.task={task}, expected one of {', '.join(FORMS)}.")
+        self.path = Path(path).expanduser()
+        self.columns = {name: column for name, column in columns.items() if column is not None}
+        repeated = [column for column, count in Counter(self.columns.values()).items() if count > 1]
+        if repeated:
+            roles = ", ".join(f"data.columns.{name}" for name, column in self.columns.items() if column == repeated[0])
+            raise BadInputError(f"{roles} are all {repeated[0]!r}: an answer must not stand in its own question.")
+        for name, value, least in (
+            ("queries_per_user", queries_per_user, 1),
+            ("max_users", max_users, len(SPLITS)),
+            ("max_characters", max_characters, 1),
+        ):
+            if value is not None and value < least:
+                raise BadInputError(f"data.{name}={value}, expected {least} or more.")
+        if min_rows <= queries_per_user:
+            raise BadInputError(
+                f"data.min_rows={min_rows} leaves people without a history for data.queries_per_user="
+                f"{queries_per_user} questions. Set data.min_rows={queries_per_user + 1} or more."
+            )
+        if max_rows is not None and max_rows < min_rows:
+            raise BadInputError(f"data.max_rows={max_rows} is below data.min_rows={min_rows}.")
+        self.task = task
+        self.queries_per_user = queries_per_user
+        self.min_rows = min_rows
+        self.max_rows = max_rows
+        self.max_users = max_users
+        self.max_characters = max_characters
+        self.people_shares = dict(people_shares)
+        self.question_shares = dict(question_shares)
+        self.licence = licence
+
+    def files(self) -> list[Path]:
+        return [self.path]
+
+    def records(self, *, seed: int) -> list[Record]:
+        task = self._table.task
+        chosen = stable_order(list(self._table.people), seed=seed, stream="users")[: self.max_users]
+        splits = divide(chosen, self.people_shares, seed=seed, stream="people")
+        without = [split for split in SPLITS if split not in splits.values()]
+        if without:
+            raise BadInputError(
+                f"{self.path}: {len(chosen)} people leave nobody for {', '.join(without)}; expected people to train, "
+                f"to choose and to test on. Add people, or lower data.min_rows={self.min_rows}."
+            )
+        asked = {user: self._table.people[user][-self.queries_per_user :] for user in chosen}
+        train = {user: [_row_id(row) for row in asked[user]] for user in chosen if splits[user] == "train"}
+        purposes = assign_purposes(train, self.question_shares, seed=seed)
+        return [
+            self._record(task, row, split=splits[user], purpose=purposes.get((user, _row_id(row)), splits[user]))
+            for user in self._table.people  # the file's order
+            for row in asked.get(user, ())
+        ]
+
+    def figures(self, records: Sequence[Record]) -> dict[str, float]:
+        """Rows read, what was left out of them, and golds of test people that train people's rows hold too."""
+        dropped = {name: self._table.dropped.get(name, 0) for name in DROPS}
+        dropped["people_beyond_max_users"] = len(self._table.people) - len({record.user_id for record in records})
+        return {
+            "rows_read": self._table.num_rows,
+            "rows_used": sum(len(self._table.people[user]) for user in {record.user_id for record in records}),
+            **dropped,
+            "golds_in_own_text": sum(_says(record.query, record.gold) for record in records),
+            "test_answers_seen_in_train": _seen_in_train(records),
+        }
+
+    def card(self, records: Sequence[Record]) -> str:
+        settings = {
+            name: getattr(self, name)
+            for name in ("queries_per_user", "min_rows", "max_rows", "max_users", "max_characters")
+        }
+        return card_text(
+            file_name=self.path.name, licence=self.licence, task=self._table.task, form=self.task,
+            columns=self.columns, settings=settings, figures=self.figures(records), reasons=DROPS, records=records,
+        )  # fmt: skip
+
+    def _record(self, task: Task, row: TableRow, *, split: str, purpose: str) -> Record:
+        rows = self._table.people[row.user]
+        query = _shown(row)
+        # A person's earlier answer to the same text is the question itself, not a history.
+        before = [earlier for earlier in rows[: rows.index(row)] if _shown(earlier) != query]
+        return Record(
+            record_id=_row_id(row),
+            user_id=row.user,
+            task=task.name,
+            split=split,
+            purpose=purpose,
+            question=task.write_question(query),
+            query=query,
+            gold=row.answer,
+            profile=tuple(
+                ProfileEntry(
+                    entry_id=_row_id(earlier), input=_shown(earlier), response=earlier.answer, date=earlier.date
+                )
+                for earlier in before
+            ),
+            retrieved=(),
+        )
+
+    @cached_property
+    def _table(self) -> Table:
+        return read_people(
+            self.path, self.columns, form=self.task, min_rows=self.min_rows, max_rows=self.max_rows,
+            max_characters=self.max_characters,
+        )  # fmt: skip
+
+
+def _row_id(row: TableRow) -> str:
+    return f"row_{row.number}"
+
+
+def _shown(row: TableRow) -> str:
+    return f"{row.title} | {row.text}" if row.title else row.text
+
+
+def _says(text: str, answer: str | None) -> bool:
+    """Whether a text holds its own answer; one or two characters (ratings) say nothing."""
+    return answer is not None and len(answer) > 2 and answer.lower() in text.lower()
+
+
+def _seen_in_train(records: Sequence[Record]) -> int:
+    """Test questions whose text and answer a train person's rows hold too: co-authors, copied texts."""
+    seen = {
+        pair
+        for record in records
+        if record.split == "train"
+        for pair in [(record.query, record.gold), *((entry.input, entry.response) for entry in record.profile)]
+    }
+    return sum((record.query, record.gold) in seen for record in records if record.split == "test")
