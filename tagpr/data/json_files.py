@@ -46,6 +46,8 @@ def read_json_input(path: Path) -> Any:
             f"{path}, line {error.lineno}, column {error.colno}: {error.msg}, found "
             f"{text[error.pos : error.pos + 20]!r}. Expected JSON."
         ) from None
+    except ValueError as error:
+        raise BadInputError(f"{path}: holds a number that is none: {error}.") from None
     except RecursionError:
         raise BadInputError(
             f"{path}: nested too deeply to be LaMP's form. Expected a flat list of questions."

@@ -18,7 +18,7 @@ from tagpr.types import ProfileEntry
 
 OFFICIAL_SPLITS = ("train", "dev", "test")
 # Some copies of the data name the movie task after its place in the paper.
-_OTHER_NAMES = {"LaMP_2M": "LaMP_2"}
+OTHER_NAMES = {"LaMP_2M": "LaMP_2"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +160,7 @@ def task_by_name(name: str | None, folder: Path) -> Task:
     """The task that an outputs file names, or its folder where it names none."""
     name = folder.name if name is None else name
     try:
-        return task_named(_OTHER_NAMES.get(name, name))
+        return task_named(OTHER_NAMES.get(name, name))
     except BadInputError as error:
         raise BadInputError(f'{folder}: {error} The name stands in the outputs file\'s "task".') from None
 

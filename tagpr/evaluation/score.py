@@ -1,4 +1,4 @@
-"""`tagpr-score`: the official metrics of anybody's predictions in LaMP's form. Needs no torch."""
+"""`tagpr-score`: official metrics, intervals and paired comparison of anybody's LaMP predictions. Needs no torch."""
 
 from __future__ import annotations
 
@@ -6,83 +6,71 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from tagpr.data.lamp_files import read_outputs
-from tagpr.errors import BadInputError, UserError
+from tagpr.errors import UserError
+from tagpr.evaluation.leaks import each_its_own, read_people
+from tagpr.evaluation.score_files import read_answers, read_golds
+from tagpr.evaluation.score_report import report, table
 from tagpr.storage import write_json
-from tagpr.tasks import Task, task_named
+from tagpr.tasks import ALL_TASKS, task_named
 
 
-def read_scored_files(task: Task, predictions: Path, golds: Path) -> tuple[list[str], list[str], list[str]]:
-    """Ids, answers and golds of two files, in the golds' order.
-
-    Raises:
-        BadInputError: the files hold different ids, or a gold that the task does not know.
-    """
-    _, answer_of = read_outputs(predictions)
-    _, raw_golds = read_outputs(golds)
-    missing = [record_id for record_id in raw_golds if record_id not in answer_of]
-    extra = [record_id for record_id in answer_of if record_id not in raw_golds]
-    if missing or extra or not raw_golds:
-        raise BadInputError(
-            f"{predictions}: {len(missing)} of the {len(raw_golds)} golds have no prediction (first: {missing[:3]}), "
-            f"and {len(extra)} predictions have no gold (first: {extra[:3]}). Both files must hold the same ids, and "
-            "at least one."
-        )
-    gold_of = {}
-    for record_id, raw in raw_golds.items():
-        try:
-            gold_of[record_id] = task.read_gold(raw)
-        except ValueError as error:
-            raise BadInputError(f"{golds}, id {record_id}: {error}. Is {task.name} the right task?") from None
-    answers = []
-    for record_id in gold_of:
-        answer = answer_of[record_id]
-        if isinstance(answer, bool) or not isinstance(answer, str | int | float):
-            raise BadInputError(f"{predictions}, id {record_id}: output is {answer!r:.60}, expected a text.")
-        answers.append(str(answer))
-    return list(gold_of), answers, list(gold_of.values())
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise ValueError
+    return value
 
 
-def score_answers(task: Task, answers: Sequence[str], golds: Sequence[str]) -> dict[str, Any]:
-    """The content of scores.json: metrics of the answers as they stand, and as a forgiving reader finds them."""
-    lenient = [task.lenient(answer) for answer in answers]
-    return {
-        "task": task.name,
-        "num_items": len(golds),
-        "num_unparsable": sum(not task.is_valid(answer) for answer in answers),
-        "metrics": task.metrics(answers, golds),
-        "lenient": {
-            "num_unparsable": sum(not task.is_valid(answer) for answer in lenient),
-            "metrics": task.metrics(lenient, golds),
-        },
-    }
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tagpr-score",
+        description="Score predictions in LaMP's form: official metrics with 95 % intervals by person.",
+    )
+    parser.add_argument("--task", required=True, help=", ".join(ALL_TASKS))
+    parser.add_argument("--predictions", required=True, type=Path, help='{"task", "golds": [{"id", "output"}]}')
+    parser.add_argument("--golds", required=True, type=Path, help="the official outputs file")
+    parser.add_argument("--vs", type=Path, help="another system's predictions: a paired comparison")
+    parser.add_argument("--questions", type=Path, help="the official questions file: who asked what, and leaks")
+    parser.add_argument("--out", type=Path, help="write the scores there as JSON")
+    parser.add_argument("--resamples", type=_positive, default=10_000, help="of people (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: %(default)s)")
+    return parser
 
 
-def table(scores: dict[str, Any]) -> str:
-    """The scores as aligned text."""
-    lenient = scores["lenient"]
-    rows = [(scores["task"], "official", "lenient")]
-    rows += [(name, f"{value:.4f}", f"{lenient['metrics'][name]:.4f}") for name, value in scores["metrics"].items()]
-    rows.append(("unparsable", str(scores["num_unparsable"]), str(lenient["num_unparsable"])))
-    rows.append(("items", str(scores["num_items"]), str(scores["num_items"])))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}" for row in rows)
+def _check_out(out: Path, inputs: Sequence[Path | None]) -> None:
+    """Raises UserError now for what would otherwise fail, or overwrite, after the work."""
+    if out.is_dir():
+        raise UserError(f"{out}: is a folder, expected a file to write, such as {out / 'scores.json'}.")
+    for path in inputs:
+        if path is not None and out.exists() and path.exists() and out.samefile(path):
+            raise UserError(f"{out}: is the input {path}, and would be overwritten. Give --out another name.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `tagpr-score`. Returns 0, or 2 where the input is not what it should be."""
-    parser = argparse.ArgumentParser(prog="tagpr-score", description="Score predictions in LaMP's form.")
-    parser.add_argument("--task", required=True, help="LaMP_1 .. LaMP_7, LaMP_2N for news")
-    parser.add_argument("--predictions", required=True, type=Path, help='{"task", "golds": [{"id", "output"}]}')
-    parser.add_argument("--golds", required=True, type=Path, help="the official outputs file")
-    parser.add_argument("--out", type=Path, help="write the scores there as JSON")
-    arguments = parser.parse_args(argv)
+    arguments = _parser().parse_args(argv)
     try:
+        if arguments.seed < 0:
+            raise UserError(f"--seed {arguments.seed}: expected 0 or more.")
+        inputs = (arguments.predictions, arguments.golds, arguments.vs, arguments.questions)
+        if arguments.out:
+            _check_out(arguments.out, inputs)
         task = task_named(arguments.task)
-        _, answers, golds = read_scored_files(task, arguments.predictions, arguments.golds)
-        scores = score_answers(task, answers, golds)
+        golds = read_golds(task, arguments.golds)
+        answers = read_answers(task, arguments.predictions, golds)
+        vs = (read_answers(task, arguments.vs, golds), arguments.vs) if arguments.vs else None
+        people = read_people(task, arguments.questions, arguments.golds) if arguments.questions else each_its_own(golds)
+        scores = report(
+            task,
+            golds=golds,
+            answers=answers,
+            path=arguments.predictions,
+            vs=vs,
+            people=people,
+            num_resamples=arguments.resamples,
+            seed=arguments.seed,
+        )
         if arguments.out:
             try:
                 write_json(arguments.out, scores)

@@ -73,6 +73,10 @@ class Task(ABC):
     def retrieval_query(self, question: str) -> str:
         """The text to retrieve with (official query string)."""
 
+    def telltale(self, query: str, gold: str) -> tuple[str | None, str]:
+        """The profile entry that would give the answer away: its input (None: whatever it is) and its response."""
+        return query, gold
+
     @abstractmethod
     def is_valid(self, answer: str) -> bool:
         """Whether the official evaluator can read the answer as it stands."""

@@ -87,6 +87,11 @@ class CitationTask(Task):
             return self.read_question(question).query
         return f"{references['first']} {references['second']}"
 
+    def telltale(self, query: str, gold: str) -> tuple[str | None, str]:
+        """The right reference itself: an author cites their own papers."""
+        parts = _QUERY.fullmatch(query)
+        return None, (parts["first"] if gold == "[1]" else parts["second"]) if parts else gold
+
     def is_valid(self, answer: str) -> bool:
         return label_index(answer, self.labels) >= 0
 

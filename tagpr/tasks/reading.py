@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from tagpr.markup import THINK_CLOSE, THINK_OPEN
@@ -36,12 +37,17 @@ def after_thinking(completion: str) -> str:
     return _MARKUP.sub("", answer).strip()
 
 
+@lru_cache(maxsize=64)
+def _label_patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    return tuple(re.compile(rf"(?<!\w){re.escape(label)}(?!\w)", re.IGNORECASE) for label in labels)
+
+
 def find_label(text: str, labels: tuple[str, ...]) -> str:
     """The label that is named first, whatever its case; of two that begin together the longer; "" where none is."""
     found = [
         (match.start(), -len(label), label)
-        for label in labels
-        if (match := re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text, re.IGNORECASE))
+        for label, pattern in zip(labels, _label_patterns(labels), strict=True)
+        if (match := pattern.search(text))
     ]
     return min(found)[2] if found else ""
 

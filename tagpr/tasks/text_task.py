@@ -30,6 +30,9 @@ class TextTask(InstructionTask):
     def read_response(self, raw: Mapping[str, Any]) -> str:
         return text_field(raw, self.response_field).strip()
 
+    def telltale(self, query: str, gold: str) -> tuple[str | None, str]:
+        return None, gold
+
     def is_valid(self, answer: str) -> bool:
         return bool(answer.strip())
 
