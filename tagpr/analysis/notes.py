@@ -79,7 +79,9 @@ def _people_warnings(models: Sequence[RowFigures]) -> list[str]:
     if not few:
         return []
     people = max(row.people for row in few)
-    return [f"{people} people (fewer than {MIN_PEOPLE}): values per person in per_person.md, no intervals."]
+    return [
+        f"{people} {'person' if people == 1 else 'people'} (fewer than {MIN_PEOPLE}): values per person in per_person.md, no intervals."
+    ]
 
 
 def _failure_warnings(models: Sequence[RowFigures]) -> list[str]:
