@@ -1,6 +1,6 @@
 """Train the tiny base from scratch.
 
-    python -m experiments.tiny_base.train --output tagpr/lm/tiny_base --work /tmp/tiny_base --threads 2
+    python -m experiments.tiny_base.train --output tagpr/lm/tiny_base --work runs/tiny_base --threads 2
 
 Two phases: repeats of random tokens until the model looks back (attention circuits for copying form after a plateau of
 some 500 steps), then the drills of corpus.py. Killed and started again with the same --work, it goes on.

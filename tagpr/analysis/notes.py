@@ -79,9 +79,8 @@ def _people_warnings(models: Sequence[RowFigures]) -> list[str]:
     if not few:
         return []
     people = max(row.people for row in few)
-    return [
-        f"{people} {'person' if people == 1 else 'people'} (fewer than {MIN_PEOPLE}): values per person in per_person.md, no intervals."
-    ]
+    who = "1 person" if people == 1 else f"{people} people"
+    return [f"{who} (fewer than {MIN_PEOPLE}): values per person in per_person.md, no intervals."]
 
 
 def _failure_warnings(models: Sequence[RowFigures]) -> list[str]:
