@@ -66,14 +66,12 @@ def _planned(stage: Stage, cache: ArtifactCache) -> PlannedStage:
     if not candidates:
         return _by_reference(stage, state)
     changes, nearest = min(candidates, key=lambda pair: len(pair[0]))
-    scale = work(stage.kind, stage.settings) / max(work(stage.kind, nearest["config"]), 1e-9)
-    return PlannedStage(
-        stage=stage,
-        state=state,
-        changes=tuple(changes),
-        seconds=nearest["seconds"] * scale,
-        peak_bytes=nearest["peak_rss"],
-    )
+    seconds, peak_bytes = None, None
+    # Another model takes another time: what the nearest one took says nothing.
+    if nearest["config"].get("backbone") == stage.settings.get("backbone"):
+        scale = work(stage.kind, stage.settings) / max(work(stage.kind, nearest["config"]), 1e-9)
+        seconds, peak_bytes = nearest["seconds"] * scale, nearest["peak_rss"]
+    return PlannedStage(stage=stage, state=state, changes=tuple(changes), seconds=seconds, peak_bytes=peak_bytes)
 
 
 def _by_reference(stage: Stage, state: str) -> PlannedStage:

@@ -96,3 +96,12 @@ def test_a_plan_and_the_help_import_nothing_heavy(tmp_path):
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1].strip() == "imported:"
     assert not (tmp_path / "cache" / "records").exists()
+
+
+def test_what_another_backbone_took_is_no_estimate(watched, records, make_stage, monkeypatch):
+    watched.executor.run(sft(make_stage, records), force=False)
+    stage = sft(make_stage, records, steps=25)
+    monkeypatch.setitem(stage.settings, "backbone", {"_target_": "tagpr.lm.backbone.PretrainedBackbone"})
+    (line,) = plan([stage], watched.cache)
+    assert (line.state, line.seconds, line.peak_bytes) == ("to run", None, None)
+    assert any("backbone" in change for change in line.changes)
