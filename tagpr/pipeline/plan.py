@@ -42,13 +42,13 @@ class Reference:
 SHIPPED = "tagpr.lm.backbone.ShippedBackbone"
 # experiment=demo with the shipped base on two cores: the first guess before anything has run here.
 REFERENCES = {
-    "records": Reference(work=1, seconds=3, peak_bytes=400 << 20),
-    "chains": Reference(work=1, seconds=10, peak_bytes=650 << 20),
-    "sft": Reference(work=4800, seconds=130, peak_bytes=950 << 20),
-    "pairs": Reference(work=1, seconds=40, peak_bytes=950 << 20),
-    "prmu": Reference(work=480, seconds=70, peak_bytes=950 << 20),
-    "rl": Reference(work=1920, seconds=45, peak_bytes=1000 << 20),
-    "evaluate": Reference(work=1, seconds=8, peak_bytes=1050 << 20),
+    "records": Reference(work=1, seconds=5, peak_bytes=620 << 20),
+    "chains": Reference(work=1, seconds=10, peak_bytes=780 << 20),
+    "sft": Reference(work=4800, seconds=135, peak_bytes=1030 << 20),
+    "pairs": Reference(work=1, seconds=16, peak_bytes=1030 << 20),
+    "prmu": Reference(work=480, seconds=36, peak_bytes=1000 << 20),
+    "rl": Reference(work=1920, seconds=59, peak_bytes=1140 << 20),
+    "evaluate": Reference(work=1, seconds=13, peak_bytes=1200 << 20),
 }
 
 
