@@ -18,7 +18,7 @@ from tagpr.analysis.panel import (
 )
 from tagpr.evaluation.statistics import difference, holm, outcome, sign_flip_test
 
-TIE_MARGIN = 0.01  # of the score; METHOD notes of this project
+TIE_MARGIN = 0.01  # of the score, chosen before any run
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,4 @@
-"""Intervals and tests over people and replicates. Source: METHOD notes of this project; numpy only, vectorised over
-resamples.
+"""Intervals and tests over people and replicates; numpy only, vectorised over resamples.
 
 A replicate is a new world and a new training run. A person belongs to one replicate (simulated worlds are drawn anew)
 or to all of them (real data); both are resampled, people within what they belong to.

@@ -14,7 +14,7 @@ from tagpr.data.simulated.people import RULE_PARTS
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import Record
 
-PROBE_SLACK = 0.02  # METHOD: a trained blind model may be this much above the blind optimum
+PROBE_SLACK = 0.02  # a trained blind model may be this much above the blind optimum
 PROBE_ERRORS = 3.0  # and as many standard errors of a share, people being the unit
 
 
