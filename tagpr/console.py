@@ -44,7 +44,9 @@ class TerminalProgress:
 
     def advance(self, bar: Any, steps: int, note: str) -> None:
         if console.is_terminal:
-            self.bars.update(bar, advance=steps, **({"note": note} if note else {}))
+            self.bars.update(bar, advance=steps)
+            if note:
+                self.bars.update(bar, note=note)
             return
         state = self.plain[bar]
         state[2] += steps
