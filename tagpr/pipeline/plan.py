@@ -54,15 +54,17 @@ REFERENCES = {
 
 def plan(stages: Sequence[Stage], cache: ArtifactCache) -> list[PlannedStage]:
     """One line per stage, in the order in which they would run."""
-    return [_planned(stage, cache) for stage in stages]
+    # Every evaluation is compared with every finished one: read those once.
+    finished = {name: cache.manifests(name) for name in {stage.name for stage in stages}}
+    return [_planned(stage, cache, finished[stage.name]) for stage in stages]
 
 
-def _planned(stage: Stage, cache: ArtifactCache) -> PlannedStage:
+def _planned(stage: Stage, cache: ArtifactCache, finished: Sequence[Mapping[str, Any]]) -> PlannedStage:
     if cache.manifest(stage.name, stage.fingerprint) is not None:
         return PlannedStage(stage=stage, state="cached", changes=(), seconds=0.0, peak_bytes=0)
     state = "resumable" if cache.is_resumable(stage.name, stage.fingerprint) else "to run"
     identity = {k: v for k, v in stage.identity.items() if k != "stage"}
-    candidates = [(differences(_identity(m), identity), m) for m in cache.manifests(stage.name)]
+    candidates = [(differences(_identity(m), identity), m) for m in finished]
     if not candidates:
         return _by_reference(stage, state)
     changes, nearest = min(candidates, key=lambda pair: len(pair[0]))
