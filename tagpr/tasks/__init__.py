@@ -13,7 +13,7 @@ from tagpr.tasks.lamp_3_rating import LAMP_3_RATING
 from tagpr.tasks.lamp_4_headline import LAMP_4_HEADLINE
 from tagpr.tasks.lamp_5_title import LAMP_5_TITLE
 from tagpr.tasks.lamp_7_tweet import LAMP_7_TWEET
-from tagpr.tasks.simulated import S2_TAG, S3_SCORE, S5_TITLE
+from tagpr.tasks.simulated import SIMULATED_TASKS
 
 __all__ = ["ALL_TASKS", "Question", "Task", "task_named"]
 
@@ -25,9 +25,7 @@ ALL_TASKS: dict[str, Task] = {
     "LaMP_4": LAMP_4_HEADLINE,
     "LaMP_5": LAMP_5_TITLE,
     "LaMP_7": LAMP_7_TWEET,
-    "S2": S2_TAG,
-    "S3": S3_SCORE,
-    "S5": S5_TITLE,
+    **{task.name: task for task in SIMULATED_TASKS},
 }
 
 

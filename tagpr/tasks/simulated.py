@@ -1,4 +1,4 @@
-"""The tasks of the simulated world: LaMP's tagging, rating and title tasks with own sentences and labels.
+"""The tasks of the simulated world: LaMP's choice, tag, rating, headline, title and paraphrase with own sentences.
 
 The labels are those of the world's lexicon (a test compares them): tasks come before data on the path and import none.
 """
@@ -8,6 +8,16 @@ from __future__ import annotations
 from tagpr.tasks.label_task import LabelTask
 from tagpr.tasks.rating_task import RatingTask
 from tagpr.tasks.text_task import TextTask
+
+S1_CHOICE = LabelTask(
+    name="S1",
+    cue="choice",
+    instruction="Which of the two venues does this person choose? Just answer with [1] or [2]. outing:",
+    labels=("[1]", "[2]"),
+    input_field="outing",
+    response_field="choice",
+    corpus_fields=("outing",),
+)
 
 S2_TAG = LabelTask(
     name="S2",
@@ -36,6 +46,15 @@ S3_SCORE = RatingTask(
     corpus_fields=("text",),
 )
 
+S4_HEADLINE = TextTask(
+    name="S4",
+    cue="headline",
+    instruction="Generate a headline for the following notice:",
+    input_field="text",
+    response_field="title",
+    corpus_fields=("title", "text"),
+)
+
 S5_TITLE = TextTask(
     name="S5",
     cue="title",
@@ -45,4 +64,13 @@ S5_TITLE = TextTask(
     corpus_fields=("title", "abstract"),
 )
 
-SIMULATED_TASKS = (S2_TAG, S3_SCORE, S5_TITLE)
+S7_PARAPHRASE = TextTask(
+    name="S7",
+    cue="paraphrase",
+    instruction="Paraphrase the following sentence in this person's own words:",
+    input_field="",
+    response_field="text",
+    corpus_fields=("text",),
+)
+
+SIMULATED_TASKS = (S1_CHOICE, S2_TAG, S3_SCORE, S4_HEADLINE, S5_TITLE, S7_PARAPHRASE)

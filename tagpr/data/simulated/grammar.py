@@ -1,98 +1,45 @@
-"""Item texts: frames (paraphrases that differ in cue order and connectives) filled with words, and the way back.
+"""Item texts of S1, S2 and S3, and the way back: what any reader of English words would find in them.
 
-Half as many frames again are held out: they stand only in texts of test people.
+A text names its aspects in some order, two to four decoys, and is written by one of the patterns of frames.py.
 """
 
 from __future__ import annotations
 
+import random
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
-from tagpr.data.simulated.lexicon import ASPECTS, ENDINGS, JOINERS, KEYWORDS, KINDS, MEANINGS, OPENERS
+from tagpr.data.simulated.lexicon import ASPECTS, KEYWORDS, KINDS, MEANINGS
 
-FRAMES: dict[str, tuple[str, ...]] = {
-    "S2": (
-        "a {mood} {kind} by the {place} with {theme}",
-        "near the {place} there is a {mood} {kind} full of {theme}",
-        "{theme} and a {mood} {kind} beside the {place}",
-        "this {kind} with {theme} near the {place} feels {mood}",
-        "by the {place}, {theme} fill a {mood} {kind}",
-        "the {mood} {kind} is known for {theme} and lies by the {place}",
-        "we found {theme} in a {mood} {kind} near the {place}",
-        "a {kind} beside the {place}, {mood} and full of {theme}",
-    ),
-    "S3": (
-        "a {kind} with {food} food, {staff} staff and a {room} room",
-        "the {kind} staff were {staff}, the food {food} and the room {room}",
-        "{room} room, {staff} staff and {food} food at the {kind}",
-        "at this {kind} the room was {room}, the food {food}, the staff {staff}",
-        "{food} food in a {kind} with a {room} room and {staff} staff",
-        "the {kind} has {staff} staff, {food} food and a {room} room",
-        "we had {food} food and a {room} room, the {kind} staff were {staff}",
-        "this {kind} has a {room} room, {food} food, {staff} staff",
-    ),
-    "S5": (
-        "this {kind} follows {a} and explains how they shape {b}",
-        "a {kind} of {a} that asks what they owe to {b}",
-        "we compare {a} and {b} in a short {kind}",
-        "{a} and {b} are the matter of this {kind}",
-        "a short {kind} shows how {a} change {b}",
-        "in this {kind} we ask why {a} need {b}",
-        "the {kind} begins with {a} and ends with {b}",
-        "what {a} tell us about {b}, in a {kind}",
-    ),
-}
-HELD_OUT_FRAMES: dict[str, tuple[str, ...]] = {
-    "S2": (
-        "{theme} fill the {mood} {kind} near the {place}",
-        "beside the {place} lies a {kind} known for {theme} that feels {mood}",
-        "this {mood} {kind} is full of {theme} and lies beside the {place}",
-        "we found a {kind} by the {place} that is {mood} and has {theme}",
-    ),
-    "S3": (
-        "{staff} staff and {food} food in this {kind} with a {room} room",
-        "the {kind} food was {food}, the room {room} and the staff {staff}",
-        "a {room} room, {food} food and {staff} staff at this {kind}",
-        "we found the {kind} room {room}, the staff {staff} and the food {food}",
-    ),
-    "S5": (
-        "this {kind} asks how {a} need {b}",
-        "a {kind} begins with {a} and explains {b}",
-        "{a} change {b}, this {kind} shows",
-        "we ask how {a} and {b} change in this {kind}",
-    ),
-}
 _WORD = re.compile(r"[A-Za-z]+|[0-9]+|\.\.\.|[^\sA-Za-z0-9]")
+_CHOICE = re.compile(r'(?P<situation>.*) \[1\]: "(?P<first>.*)" \[2\]: "(?P<second>.*)"', re.DOTALL)
+
+
+class Mention(NamedTuple):
+    """A word of a text that means something."""
+
+    word: str
+    aspect: str  # an aspect or a decoy
+    label: str  # the label, level or value that it means
+    option: int  # 1 or 2 in a choice; 0 elsewhere, and in a choice's situation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
-    """Something that people answer to.
+class Facts:
+    """What an item text says. One mapping per option: two in S1, one in S2 and S3.
 
-    `words`: one cue word per aspect, in the aspects' order (S2, S3); the two keywords in order of appearance (S5).
+    `aspects`: aspect -> label or level, in order of mention. `decoys`: decoy -> value; a choice's situation belongs to
+    both options.
     """
 
-    task: str
-    kind: str
-    words: tuple[str, ...]
-    frame: str
+    aspects: tuple[Mapping[str, str], ...]
+    decoys: tuple[Mapping[str, str], ...]
 
-    @property
-    def text(self) -> str:
-        names = tuple(ASPECTS[self.task]) if self.task in ASPECTS else ("a", "b")
-        return self.frame.format(kind=self.kind, **dict(zip(names, self.words, strict=True)))
-
-
-class Title(NamedTuple):
-    """The personal parts of a title."""
-
-    opener: str
-    joiner: str
-    ending: str
-
-    def write(self, keywords: tuple[str, ...]) -> str:
-        return f"{self.opener} {keywords[0]} {self.joiner} {keywords[1]}{self.ending}"
+    def as_json(self) -> dict[str, list[dict[str, str]]]:
+        return {"aspects": [dict(found) for found in self.aspects], "decoys": [dict(found) for found in self.decoys]}
 
 
 def split_words(text: str) -> list[str]:
@@ -100,29 +47,85 @@ def split_words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
+# --- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write_situation(decoys: Mapping[str, str], rng: random.Random) -> str:
+    """Words of day, weather, season and company as phrases in random order; "" where none is given."""
+    phrases = []
+    if "day" in decoys or "weather" in decoys:
+        phrases.append(" ".join(["on a", *([decoys["weather"]] if "weather" in decoys else []), decoys.get("day", "day")]))
+    if "season" in decoys:
+        phrases.append(f"in {decoys['season']}")
+    if "company" in decoys:
+        phrases.append(f"with {decoys['company']}")
+    rng.shuffle(phrases)
+    return " ".join(phrases)
+
+
+def write_text(frame: str, aspects: Mapping[str, str], decoys: Mapping[str, str], situation: str) -> str:
+    """A pattern filled with words: {aspect: word} in order of mention, {decoy: word}, and a written situation."""
+    slots = dict(aspects)
+    for place, (aspect, word) in enumerate(aspects.items(), start=1):
+        slots |= {f"w{place}": word, f"n{place}": aspect}
+    venue = " ".join(decoys[decoy] for decoy in ("visit", "kind") if decoy in decoys)
+    text = frame.format(venue=venue, when=situation, **slots)
+    return " ".join(text.replace(" ,", ",").split()).removeprefix(", ")
+
+
+def write_choice(situation: str, options: Sequence[str]) -> str:
+    """The query of a choice, in the form of LaMP-1's: a situation and two options in quotes."""
+    first, second = options
+    return f'{situation} [1]: "{first}" [2]: "{second}"'
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1 << 17)
+def read_mentions(task: str, text: str) -> tuple[Mention, ...]:
+    """The meaningful words of an S1, S2 or S3 text in order; a second word about the same thing is left out."""
+    if task == "S1":
+        parts = _CHOICE.fullmatch(text)
+        texts = (parts["situation"], parts["first"], parts["second"]) if parts else (text,)
+    else:
+        texts = (text,)
+    found: dict[tuple[int, str], Mention] = {}
+    for option, part in enumerate(texts):
+        for word in split_words(part):
+            meaning = MEANINGS[task].get(word)
+            if meaning is not None:
+                found.setdefault((option, meaning.aspect), Mention(word, meaning.aspect, meaning.label, option))
+    return tuple(found.values())
+
+
+@lru_cache(maxsize=1 << 17)
+def read_facts(task: str, text: str) -> Facts:
+    """What an S1, S2 or S3 text says."""
+    options = (1, 2) if task == "S1" else (0,)
+    mentions = read_mentions(task, text)
+    return Facts(
+        aspects=tuple(
+            {m.aspect: m.label for m in mentions if m.option == option and m.aspect in ASPECTS[task]} for option in options
+        ),
+        decoys=tuple(
+            {m.aspect: m.label for m in mentions if m.option in (0, option) and m.aspect not in ASPECTS[task]}
+            for option in options
+        ),
+    )
+
+
 def read_meanings(task: str, text: str) -> dict[str, tuple[str, str]]:
-    """{aspect: (cue word, label)} of an S2 or S3 item text, as any reader of English words would find them."""
-    found: dict[str, tuple[str, str]] = {}
-    for word in split_words(text):
-        meaning = MEANINGS[task].get(word)
-        if meaning is not None:
-            found.setdefault(meaning.aspect, (word, meaning.label))
-    return found
+    """{aspect: (word, label)} of an S2 or S3 text, decoys left out."""
+    return {m.aspect: (m.word, m.label) for m in read_mentions(task, text) if m.aspect in ASPECTS[task]}
 
 
+@lru_cache(maxsize=1 << 17)
 def read_keywords(text: str) -> tuple[str, ...]:
-    """The keywords of an S5 abstract in order of appearance, each once."""
+    """The keywords of an S4, S5 or S7 text in order of appearance, each once."""
     return tuple(dict.fromkeys(word for word in split_words(text) if word in KEYWORDS))
 
 
 def read_kind(task: str, text: str) -> str:
-    """The kind of venue or study that a text names; "" where it names none."""
+    """The first kind of venue or study that a text names; "" where it names none."""
     return next((word for word in split_words(text) if word in KINDS[task]), "")
-
-
-def read_title(text: str) -> Title | None:
-    """The personal parts of a title of this world; None where the text has another form."""
-    words = split_words(text)
-    if len(words) != 5 or words[0] not in OPENERS or words[2] not in JOINERS or words[4] not in ENDINGS:
-        return None
-    return Title(opener=words[0], joiner=words[2], ending=words[4])

@@ -1,44 +1,45 @@
 """Every word of the simulated world and what it means.
 
-Reading a text through these tables needs no knowledge of any person.
+Reading a text through these tables needs no knowledge of any person. Each value of an attribute has words for
+everybody's texts (`WORDS`) and as many that stand in test people's texts alone (`HELD_OUT_WORDS`).
 
-S2 (tag): an item text holds one cue word of each of three aspects; a cue word means one of the aspect's five labels.
-S3 (score): an item text holds one level word of each of three attributes; a level word means a level from 1 to 5.
-S5 (title): an item text holds two keywords; a title is opener, keyword, joiner, keyword, ending.
-Every item also names a kind of venue or of study, which nobody's rule uses (a decoy).
+Aspects (S2): mood, place, theme, five labels each. Aspects (S1, S3): food, staff, room, levels 1 to 5.
+Decoys: kind, day, visit, weather, company, season. `day` is what the family `context_switch` looks at, `visit` what
+`novelty` looks at, and the number of decoys that a text names what `threshold` looks at in S2; to everybody else they
+mean nothing.
+S4, S5, S7: two keywords and a kind of study; what a text's manner is made of stands in style.py.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# aspect -> label -> cue words
-TAG_ASPECTS: dict[str, dict[str, tuple[str, ...]]] = {
+Words = dict[str, dict[str, tuple[str, ...]]]  # attribute -> value -> words
+
+TAG_ASPECTS: Words = {
     "mood": {
-        "cosy": ("lamplit", "cushioned", "snug"),
-        "lively": ("bustling", "buzzing", "noisy"),
-        "quiet": ("hushed", "silent", "calm"),
-        "eerie": ("haunted", "shadowy", "creaking"),
-        "grand": ("stately", "gilded", "regal"),
+        "cosy": ("snug", "lamplit"),
+        "lively": ("bustling", "noisy"),
+        "quiet": ("hushed", "calm"),
+        "eerie": ("haunted", "shadowy"),
+        "grand": ("stately", "gilded"),
     },
     "place": {
-        "seaside": ("pier", "dunes", "jetty"),
-        "forest": ("pines", "ferns", "grove"),
-        "city": ("tram", "avenue", "skyline"),
-        "mountain": ("ridge", "summit", "glacier"),
-        "village": ("chapel", "barn", "mill"),
+        "seaside": ("pier", "dunes"),
+        "forest": ("pines", "grove"),
+        "city": ("tram", "skyline"),
+        "mountain": ("ridge", "summit"),
+        "village": ("chapel", "barn"),
     },
     "theme": {
-        "music": ("fiddles", "choirs", "drums"),
-        "books": ("novels", "poems", "scrolls"),
-        "games": ("chess", "dice", "cards"),
-        "craft": ("pottery", "weaving", "carving"),
-        "science": ("telescopes", "magnets", "fossils"),
+        "music": ("fiddles", "drums"),
+        "books": ("novels", "poems"),
+        "games": ("chess", "dice"),
+        "craft": ("pottery", "weaving"),
+        "science": ("telescopes", "fossils"),
     },
 }
-
-# attribute -> level -> level words
-SCORE_ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
+SCORE_ATTRIBUTES: Words = {
     "food": {
         "1": ("rotten", "burnt"),
         "2": ("bland", "soggy"),
@@ -61,53 +62,121 @@ SCORE_ATTRIBUTES: dict[str, dict[str, tuple[str, ...]]] = {
         "5": ("splendid", "dazzling"),
     },
 }
+HELD_OUT_ASPECTS: Words = {
+    "mood": {
+        "cosy": ("cushioned", "homely"),
+        "lively": ("buzzing", "crowded"),
+        "quiet": ("silent", "sleepy"),
+        "eerie": ("creaking", "ghostly"),
+        "grand": ("regal", "palatial"),
+    },
+    "place": {
+        "seaside": ("jetty", "lighthouse"),
+        "forest": ("ferns", "thicket"),
+        "city": ("avenue", "subway"),
+        "mountain": ("glacier", "cliff"),
+        "village": ("mill", "haystack"),
+    },
+    "theme": {
+        "music": ("choirs", "trumpets"),
+        "books": ("scrolls", "stories"),
+        "games": ("cards", "puzzles"),
+        "craft": ("carving", "knitting"),
+        "science": ("magnets", "microscopes"),
+    },
+}
+HELD_OUT_ATTRIBUTES: Words = {
+    "food": {
+        "1": ("foul", "spoiled"),
+        "2": ("stale", "greasy"),
+        "3": ("simple", "passable"),
+        "4": ("savoury", "juicy"),
+        "5": ("divine", "exquisite"),
+    },
+    "staff": {
+        "1": ("insulting", "nasty"),
+        "2": ("clumsy", "distracted"),
+        "3": ("proper", "correct"),
+        "4": ("caring", "attentive"),
+        "5": ("wonderful", "saintly"),
+    },
+    "room": {
+        "1": ("squalid", "grimy"),
+        "2": ("dim", "shabby"),
+        "3": ("neat", "ordinary"),
+        "4": ("airy", "roomy"),
+        "5": ("gorgeous", "magnificent"),
+    },
+}
+DECOYS: Words = {
+    "kind": {
+        kind: (kind,) for kind in ("cafe", "hotel", "lodge", "club", "hall", "tavern", "hostel", "gallery")
+    },
+    "day": {"weekday": ("weekday", "tuesday"), "weekend": ("weekend", "saturday")},
+    "visit": {"new": ("new", "modern"), "usual": ("usual", "familiar")},
+    "weather": {weather: (weather,) for weather in ("stormy", "rainy", "cloudy", "windy", "sunny")},
+    "company": {company: (company,) for company in ("friends", "family", "colleagues", "children")},
+    "season": {season: (season,) for season in ("spring", "summer", "autumn", "winter")},
+}
+HELD_OUT_DECOYS: Words = {
+    "day": {"weekday": ("thursday", "monday"), "weekend": ("sunday", "holiday")},
+    "visit": {"new": ("recent", "trendy"), "usual": ("regular", "beloved")},
+}
 
-OPENERS = ("exploring", "watching", "mapping", "judging", "praising")
-JOINERS = ("and", "with", "versus")
-ENDINGS = (".", "!", "~", "...")  # style that ROUGE cannot see
+WORDS: Words = {**TAG_ASPECTS, **SCORE_ATTRIBUTES, **DECOYS}
+HELD_OUT_WORDS: Words = {**HELD_OUT_ASPECTS, **HELD_OUT_ATTRIBUTES, **HELD_OUT_DECOYS}
+
+# task -> its aspects with their words; S1 and S3 share theirs
+ASPECTS: dict[str, Words] = {"S1": SCORE_ATTRIBUTES, "S2": TAG_ASPECTS, "S3": SCORE_ATTRIBUTES}
+TAG_LABELS = tuple(label for labels in TAG_ASPECTS.values() for label in labels)
+SCORE_LABELS = ("1", "2", "3", "4", "5")
+CHOICES = ("[1]", "[2]")
+
 KEYWORDS = (
     *("kites", "bees", "clocks", "rivers", "bridges", "candles", "whales", "robots", "gardens", "comets"),
     *("pianos", "storms", "mirrors", "spices", "trains", "wolves", "castles", "pearls", "tides", "ladders"),
     *("owls", "engines", "meadows", "volcanoes", "puppets", "orchards", "anchors", "beetles", "windows", "feathers"),
 )
+VENUE_KINDS = tuple(DECOYS["kind"])
+STUDY_KINDS = ("survey", "trial", "memoir", "report", "review", "thesis", "diary", "lecture")
+# What the scripted teacher's habit may belong to.
+KINDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("S1", "S2", "S3"), VENUE_KINDS),
+    **dict.fromkeys(("S4", "S5", "S7"), STUDY_KINDS),
+}
 
-VENUE_KINDS = ("cafe", "hotel", "lodge", "club", "hall", "tavern", "hostel", "gallery", "cabin", "bistro")
-STUDY_KINDS = ("survey", "trial", "memoir", "report", "review", "thesis", "diary", "lecture", "sketch", "journal")
-KINDS: dict[str, tuple[str, ...]] = {"S2": VENUE_KINDS, "S3": VENUE_KINDS, "S5": STUDY_KINDS}
-
-# How likely the population is to hold each latent, in the order of the tables above; the first is the typical one.
-PRIORS: dict[str, tuple[float, ...]] = {
-    "aspect": (0.5, 0.3, 0.2),
-    "attribute": (0.5, 0.3, 0.2),
-    "opener": (0.40, 0.20, 0.16, 0.14, 0.10),
-    "joiner": (0.50, 0.30, 0.20),
-    "ending": (0.40, 0.30, 0.20, 0.10),
+# Pairs of values that stand together in no text of train and dev people: (first value, second value) of two aspects.
+HELD_OUT_PAIRS: dict[str, tuple[tuple[str, str], frozenset[tuple[str, str]]]] = {
+    "S1": (("food", "staff"), frozenset({("2", "5"), ("5", "3"), ("3", "1"), ("1", "4")})),
+    "S2": (
+        ("mood", "place"),
+        frozenset({("cosy", "city"), ("lively", "forest"), ("quiet", "village"), ("eerie", "seaside")}),
+    ),
+    "S3": (("food", "staff"), frozenset({("2", "5"), ("5", "3"), ("3", "1"), ("1", "4")})),
 }
 
 
 class Meaning(NamedTuple):
-    """What a cue or level word stands for: the aspect or attribute it speaks of, and the label or level it means."""
+    """What a word stands for: an aspect or decoy, and its label, level or value."""
 
     aspect: str
     label: str
 
 
-def _meanings(table: dict[str, dict[str, tuple[str, ...]]]) -> dict[str, Meaning]:
+def _meanings(*tables: Words) -> dict[str, Meaning]:
     return {
         word: Meaning(aspect, label)
+        for table in tables
         for aspect, labels in table.items()
         for label, words in labels.items()
         for word in words
     }
 
 
-ASPECTS: dict[str, dict[str, dict[str, tuple[str, ...]]]] = {"S2": TAG_ASPECTS, "S3": SCORE_ATTRIBUTES}
-MEANINGS: dict[str, dict[str, Meaning]] = {task: _meanings(table) for task, table in ASPECTS.items()}
-TAG_LABELS = tuple(label for labels in TAG_ASPECTS.values() for label in labels)
-SCORE_LABELS = ("1", "2", "3", "4", "5")
-
-# Words of the scripted chains that stand in no item text.
-CHAIN_CUES = ("pattern", "user", "query", "typical", "so", "check")
-CHAIN_WORDS = (*CHAIN_CUES, "from", "by", "vary", ":")
-# Words that may begin an answer, hence follow a markup token without a space before them.
-ANSWER_STARTS = (*TAG_LABELS, *SCORE_LABELS, *OPENERS)
+# Word -> meaning, per task; decoys among them. No word has two meanings.
+DECOY_MEANINGS = _meanings(DECOYS, HELD_OUT_DECOYS)
+MEANINGS: dict[str, dict[str, Meaning]] = {
+    "S1": {**_meanings(SCORE_ATTRIBUTES, HELD_OUT_ATTRIBUTES), **DECOY_MEANINGS},
+    "S2": {**_meanings(TAG_ASPECTS, HELD_OUT_ASPECTS), **DECOY_MEANINGS},
+    "S3": {**_meanings(SCORE_ATTRIBUTES, HELD_OUT_ATTRIBUTES), **DECOY_MEANINGS},
+}

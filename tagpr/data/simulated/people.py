@@ -1,61 +1,45 @@
-"""Simulated people: one rule per task, drawn from an uneven population, and how a person answers by it.
-
-A rule is a plain mapping of JSON types, as it stands in `Record.truth`: {"aspect": "mood"} (S2), {"attribute": "food"}
-(S3), {"opener": .., "joiner": .., "ending": ..} (S5). No person is more lenient than another in this version.
-"""
+"""Simulated people: one family and one manner each, a rule of that family per task, and how they answer by them."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from tagpr.data.simulated.grammar import Title
-from tagpr.data.simulated.lexicon import ENDINGS, JOINERS, OPENERS, PRIORS, SCORE_ATTRIBUTES, TAG_ASPECTS
+from tagpr.data.simulated.logic import FAMILY_PRIOR, LOGIC_TASKS, RULES, Rule, rule_prior
+from tagpr.data.simulated.style import STYLE_PRIOR, STYLE_WORDS, part_noise, style_parts
 
-# task -> part of the rule -> the values it may have, in the order of PRIORS
-RULE_PARTS: dict[str, dict[str, tuple[str, ...]]] = {
-    "S2": {"aspect": tuple(TAG_ASPECTS)},
-    "S3": {"attribute": tuple(SCORE_ATTRIBUTES)},
-    "S5": {"opener": OPENERS, "joiner": JOINERS, "ending": ENDINGS},
-}
-TYPICAL: dict[str, dict[str, str]] = {
-    task: {part: values[PRIORS[part].index(max(PRIORS[part]))] for part, values in parts.items()}
-    for task, parts in RULE_PARTS.items()
-}
+TYPICAL_STYLE: dict[str, int] = {part: prior.index(max(prior)) for part, prior in STYLE_PRIOR.items()}
 
 
-def part_noise(noise: float) -> float:
-    """Chance that one part of a title is not the person's own, so that a whole title differs with chance `noise`."""
-    return 1.0 - (1.0 - noise) ** (1.0 / 3.0)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """The latent side of a person."""
+
+    family: str
+    rules: Mapping[str, Rule]  # S1, S2, S3 -> rule
+    style: Mapping[str, int]  # part -> place of the value
 
 
-def draw_rule(task: str, rng: random.Random) -> dict[str, str]:
-    return {part: rng.choices(values, weights=PRIORS[part])[0] for part, values in RULE_PARTS[task].items()}
-
-
-def preferred_answer(task: str, rule: Mapping[str, str], facts: Mapping[str, str]) -> str:
-    """What the rule says of an item, without noise.
-
-    Args:
-        facts: S2, S3: {aspect: label}; S5: {"a": keyword, "b": keyword}.
-    """
-    if task == "S5":
-        return Title(**rule).write((facts["a"], facts["b"]))
-    (aspect,) = rule.values()
-    return facts[aspect]
-
-
-def noisy_answer(
-    task: str, rule: Mapping[str, str], facts: Mapping[str, str], *, noise: float, rng: random.Random
-) -> str:
-    """What the person writes: now and then one slips.
-
-    S2, S3: with chance `noise` another of the item's three aspects decides (both equally likely). S5: each part of the
-    title is, with chance `part_noise(noise)`, another value of that part (all equally likely).
-    """
-    chance = part_noise(noise) if task == "S5" else noise
-    used = {
-        part: rng.choice([value for value in values if value != rule[part]]) if rng.random() < chance else rule[part]
-        for part, values in RULE_PARTS[task].items()
+def draw_person(families: Sequence[str], rng: random.Random) -> Person:
+    """A person of a population of these families: parameters are independent across tasks and of the manner."""
+    family = rng.choices(families, weights=[FAMILY_PRIOR[name] for name in families])[0]
+    rules = {
+        task: rng.choices(RULES[task], weights=rule_prior(task, (family,)).tolist())[0] for task in LOGIC_TASKS
     }
-    return preferred_answer(task, used, facts)
+    style = {part: rng.choices(range(len(prior)), weights=prior)[0] for part, prior in STYLE_PRIOR.items()}
+    return Person(family=family, rules=rules, style=style)
+
+
+def noisy_code(code: int, possible: Sequence[int], *, noise: float, rng: random.Random) -> int:
+    """The rule's answer, or with chance `noise` another of the possible ones."""
+    return rng.choice([other for other in possible if other != code]) if rng.random() < noise else code
+
+
+def noisy_style(task: str, style: Mapping[str, int], *, noise: float, rng: random.Random) -> dict[str, int]:
+    """The parts of one text: each is another value with chance `part_noise`, so that a text differs with `noise`."""
+    chance = part_noise(task, noise)
+    return {
+        part: noisy_code(style[part], range(len(STYLE_WORDS[task][part])), noise=chance, rng=rng)
+        for part in style_parts(task)
+    }
