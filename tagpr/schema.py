@@ -67,10 +67,25 @@ class TableData(Data):
 
 
 @dataclass
-class SimulatedPeople:
-    train: int = MISSING
+class SimulatedSize:
+    train: int = MISSING  # people
     dev: int = MISSING
     test: int = MISSING
+    tasks: list[str] = MISSING  # out of S1, S2, S3, S4, S5, S7
+    families: list[str] = MISSING  # of the population
+    profile_entries: int = MISSING  # earlier answers per person and task
+
+
+@dataclass
+class WorldGates:
+    min_gap: float = MISSING  # blind optimum, population majority, nearest entry below Bayes, in score
+    vote_gap: float = MISSING  # BM25 vote below Bayes
+    blind_slack: float = MISSING  # trained blind model above the blind optimum; a probe above the commonest value
+    calibration: float = MISSING  # Bayes answers' score minus what they expect
+    weather: float = MISSING  # share of weather that goes with its aspect, minus what is stated
+    length: float = MISSING  # a group's mean words of a question from that of all, in standard deviations
+    position: float = MISSING  # share of [1] minus a half
+    sampling_errors: float = MISSING  # standard errors that sampled figures' bounds are widened by
 
 
 @dataclass
@@ -85,14 +100,21 @@ class SimulatedQuestions:
 @dataclass
 class SimulatedData(Data):
     size: str = MISSING  # one of `sizes`
-    sizes: dict[str, SimulatedPeople] = MISSING  # people per split
-    tasks: list[str] = MISSING  # out of S2, S3, S5
+    sizes: dict[str, SimulatedSize] = MISSING
+    tasks: list[str] | None = MISSING  # null: the size's
+    families: list[str] | None = MISSING  # null: the size's
+    profile_entries: int | None = MISSING  # null: the size's
+    held_out_family: str | None = MISSING  # a family that test people alone have; null: none
     questions: SimulatedQuestions = MISSING  # per person and task
-    profile_entries: int = MISSING  # earlier answers per person and task
     answers_per_query: float = MISSING  # people who answer one query, on average
     noise: float = MISSING  # share of answers that are slips
-    held_out_frames: float = MISSING  # share of test people's texts in paraphrases that nobody else's use
-    min_gap: float = MISSING  # what blind and majority answers must stay below Bayes, in score
+    held_out_frames: float = MISSING  # share of test people's texts in patterns that nobody else's use
+    held_out_words: float = MISSING  # share of test people's texts in words that nobody else's use
+    all_mentioned: float = MISSING  # share of S2 texts that mention three aspects, not two
+    min_decoys: int = MISSING  # small things in a text, the kind among them
+    max_decoys: int = MISSING
+    weather_strength: float = MISSING  # chance that a named weather goes with food or mood
+    gates: dict[str, WorldGates] = MISSING  # size -> bounds
 
 
 # --- prompt/ -------------------------------------------------------------------------------------------------------
@@ -607,6 +629,7 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("data", "schema_lamp_data", LampData),
     ("data", "schema_table_data", TableData),
     ("data", "schema_simulated", SimulatedData),
+    ("data/gates", "schema_world_gates", WorldGates),
     ("prompt", "schema_question_prompt", QuestionPrompt),
     ("prompt", "schema_history_prompt", HistoryPrompt),
     ("prompt", "schema_official_prompt", OfficialPrompt),

@@ -39,6 +39,7 @@ PLACES = {
     "rl/schedule": "rl/schedule@rl.stages.guided.schedule",
     "schedule": "schedule@sft.optimizer.schedule",
     "optimizer": "optimizer@sft.optimizer",
+    "data/gates": "data/gates@data.gates.smoke",
 }
 # `rl/common` is a part of every option of `rl`; experiments, each with its data, and ablations are composed in full.
 NOT_COMBINED = {"rl", "rl/common", "data", "experiment", "ablation", "sweep"}

@@ -35,7 +35,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tagpr.data.simulated.grammar import Facts, read_facts
+from tagpr.data.simulated.grammar import Facts
 from tagpr.data.simulated.lexicon import ASPECTS, CHOICES, SCORE_LABELS
 
 LOGIC_TASKS = ("S1", "S2", "S3")
@@ -68,6 +68,11 @@ class Rule(NamedTuple):
 
     def as_json(self) -> dict[str, str | list[int | str]]:
         return {"family": self.family, "a": self.a, "b": self.b, "detail": list(self.detail)}
+
+    def looks_at(self, task: str) -> tuple[str, ...]:
+        """Every attribute that may change the rule's answer; `number` stands for how many decoys a text names."""
+        extra = {"context_switch": ("day",), "novelty": ("visit",), "threshold": ("number",) if task == "S2" else ()}
+        return (self.a, *((self.b,) if self.b else ()), *extra.get(self.family, ()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,19 +194,14 @@ def encode(task: str, facts: Sequence[Facts], older: Sequence[bool]) -> Columns:
 # --- what rules say --------------------------------------------------------------------------------------------------
 
 
-def answers(columns: Columns) -> np.ndarray:
-    """(N, R) the answer of each rule of RULES[task] to each item, as a code.
+def answers(columns: Columns, rules: Sequence[int] | None = None) -> np.ndarray:
+    """(N, R) the answer of each rule of RULES[task], or of those numbered, to each item, as a code.
 
     S1: 1 or 2; S2: the aspect whose label it is, 0 to 2; S3: the level, 1 to 5.
     """
     says = {"S1": _choice, "S2": _tag, "S3": _score}[columns.task]
-    return np.stack([says(rule, columns) for rule in RULES[columns.task]], axis=1).astype(np.int8)
-
-
-@lru_cache(maxsize=1 << 17)
-def text_answers(task: str, text: str, older: bool) -> np.ndarray:
-    """(R,) codes of every rule for one item text. Do not write into it."""
-    return answers(encode(task, [read_facts(task, text)], [older]))[0]
+    chosen = RULES[columns.task] if rules is None else [RULES[columns.task][index] for index in rules]
+    return np.stack([says(rule, columns) for rule in chosen], axis=1).astype(np.int8)
 
 
 def write_answer(task: str, code: int, facts: Facts) -> str:

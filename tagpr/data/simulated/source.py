@@ -1,141 +1,319 @@
-"""Records of the simulated world: people with known rules who answer shared questions."""
+"""Records of the simulated world: people with known rules and manners who answer shared questions."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from tagpr.data.simulated.gates import check_gates
-from tagpr.data.simulated.grammar import FRAMES, Item
-from tagpr.data.simulated.items import draw_item, item_facts
-from tagpr.data.simulated.people import RULE_PARTS, draw_rule, noisy_answer, preferred_answer
+from tagpr.data.simulated.gates import GateBounds, check_gates
+from tagpr.data.simulated.grammar import read_facts, read_keywords
+from tagpr.data.simulated.items import Item, ItemDials, draw_item
+from tagpr.data.simulated.logic import (
+    FAMILIES,
+    LOGIC_TASKS,
+    RULES,
+    answers,
+    encode,
+    possible_codes,
+    read_answer,
+    write_answer,
+)
+from tagpr.data.simulated.people import Person, draw_person, noisy_code, noisy_style
+from tagpr.data.simulated.style import STYLE_TASKS, style_parts, write_style
+from tagpr.data.simulated.truth import WORLD, Population, question_truths
 from tagpr.data.source import RecordSource
 from tagpr.errors import BadInputError
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import SPLITS, ProfileEntry, Record
 
-WORLD = "world-0.1"
+WORLD_TASKS = tuple(sorted((*LOGIC_TASKS, *STYLE_TASKS)))
+CHUNK = 500  # people whose truth is computed together
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Answered:
+    """One person's items of one task, answered."""
+
+    person: Person
+    user_id: str
+    asked: tuple[tuple[str, Item], ...]  # (purpose, query)
+    golds: tuple[str, ...]
+    preferred: tuple[str, ...]  # the golds without noise
+    profile: tuple[ProfileEntry, ...]
+    evidence: tuple[int, ...]
 
 
 class SimulatedSource(RecordSource):
-    """Draws a whole world from one seed: rules, profiles, questions, answers. Fails where the world misses its gates.
+    """Draws a whole world from one seed. Fails where the world misses its gates.
 
     Args:
         size: name of one of `sizes`.
-        sizes: {name: {split: number of people}}.
-        tasks: out of S2, S3, S5.
+        sizes: {name: {train, dev, test: people; tasks, families, profile_entries: what holds unless set below}}.
+        tasks: out of S1, S2, S3, S4, S5, S7; None: the size's.
+        families: of the population, out of logic.FAMILIES; None: the size's.
+        held_out_family: a family that test people alone have, beside `families`; None: none.
+        profile_entries: earlier answers per person and task; None: the size's.
         questions: {purpose: questions per person and task}; purposes sft, pairs, rl (train people), dev, test.
-        profile_entries: earlier answers per person and task.
         answers_per_query: how many people answer one query, on average; queries are shared within a purpose and never
             across purposes.
-        noise: share of answers, profile and gold alike, that are not what the person's rule says.
-        held_out_frames: share of test people's texts written in paraphrases that train and dev people never see.
-        min_gap: what blind and majority answers must stay below Bayes, in score.
+        noise: share of answers, profile and gold alike, that are not what the person's rule or manner says.
+        held_out_frames, held_out_words: share of test people's texts in patterns and words that nobody else reads.
+        all_mentioned, min_decoys, max_decoys, weather_strength: see ItemDials.
+        gates: {size: bounds of its gates}.
     """
 
     def __init__(
         self,
         *,
         size: str,
-        sizes: Mapping[str, Mapping[str, int]],
-        tasks: Sequence[str],
+        sizes: Mapping[str, Mapping],
+        tasks: Sequence[str] | None,
+        families: Sequence[str] | None,
+        held_out_family: str | None,
+        profile_entries: int | None,
         questions: Mapping[str, int],
-        profile_entries: int,
         answers_per_query: float,
         noise: float,
         held_out_frames: float,
-        min_gap: float,
+        held_out_words: float,
+        all_mentioned: float,
+        min_decoys: int,
+        max_decoys: int,
+        weather_strength: float,
+        gates: Mapping[str, Mapping[str, float]],
     ) -> None:
-        if size not in sizes:
-            raise BadInputError(f"data.size is {size!r}, expected one of {', '.join(sizes)}.")
-        unknown = [task for task in tasks if task not in RULE_PARTS]
-        if unknown or not tasks:
-            raise BadInputError(f"data.tasks is {list(tasks)}, expected some of {', '.join(RULE_PARTS)}.")
-        self.people = {split: sizes[size][split] for split in SPLITS}
-        self.tasks = tuple(tasks)
+        if size not in sizes or size not in gates:
+            raise BadInputError(f"data.size is {size!r}, expected one of {', '.join(name for name in sizes)}.")
+        own = sizes[size]
+        self.size = size
+        self.people = {split: own[split] for split in SPLITS}
+        self.tasks = tuple(own["tasks"] if tasks is None else tasks)
+        self.families = tuple(own["families"] if families is None else families)
+        self.profile_entries = own["profile_entries"] if profile_entries is None else profile_entries
+        self.held_out_family = held_out_family
         self.questions = dict(questions)
-        self.profile_entries = profile_entries
         self.answers_per_query = answers_per_query
         self.noise = noise
-        self.held_out_frames = held_out_frames
-        self.min_gap = min_gap
+        self.held_out = {"held_out_frames": held_out_frames, "held_out_words": held_out_words}
+        self.items = {
+            "all_mentioned": all_mentioned,
+            "min_decoys": min_decoys,
+            "max_decoys": max_decoys,
+            "weather_strength": weather_strength,
+        }
+        self.bounds = GateBounds(**gates[size])
+        self._figures: tuple[str, dict[str, float]] | None = None
+        for name, given, known in (("tasks", self.tasks, WORLD_TASKS), ("families", self.families, FAMILIES)):
+            if not given or any(one not in known for one in given):
+                raise BadInputError(f"data.{name} is {list(given)}, expected some of {', '.join(known)}.")
+        if held_out_family is not None and held_out_family not in FAMILIES:
+            raise BadInputError(
+                f"data.held_out_family is {held_out_family!r}, expected null or one of {', '.join(FAMILIES)}."
+            )
+        if held_out_family in self.families and len(self.families) == 1:
+            raise BadInputError(
+                f"data.held_out_family is {held_out_family!r}, the only family of data.families: train people need one."
+            )
+        if not 0 <= noise < 1:
+            raise BadInputError(f"data.noise is {noise}, expected a share from 0 to below 1.")
+        if not 2 <= min_decoys <= max_decoys <= 6:
+            raise BadInputError(
+                f"data.min_decoys is {min_decoys} and data.max_decoys {max_decoys}, expected 2 <= min <= max <= 6."
+            )
 
     def records(self, *, seed: int) -> list[Record]:
         """Train, then dev, then test people. Raises WorldGateError where the world is not fit for purpose."""
-        records = [record for split in SPLITS for record in self._split(split, seed)]
-        check_gates(records, min_gap=self.min_gap)
+        records = self.draw(seed=seed, advance=lambda people: None)
+        self.figures(records)
         return records
 
+    def draw(self, *, seed: int, advance: Callable[[int], None]) -> list[Record]:
+        """The records without their gates; `advance` is told how many people are done."""
+        return [record for split in SPLITS for record in self._split(split, seed, advance)]
+
     def figures(self, records: Sequence[Record]) -> dict[str, float]:
-        return check_gates(records, min_gap=self.min_gap)
+        """What the gates measured. The same records are measured once."""
+        key = world_hash(records)
+        if self._figures is None or self._figures[0] != key:
+            self._figures = key, check_gates(
+                records, bounds=self.bounds, weather_strength=self.items["weather_strength"]
+            )
+        return dict(self._figures[1])
 
-    def _split(self, split: str, seed: int) -> Iterator[Record]:
+    def version(self, records: Sequence[Record]) -> dict[str, str]:
+        return {WORLD: world_hash(records)}
+
+    def population(self, split: str) -> Population:
+        """Who the people of a split are drawn from. Train and dev people never have the held-out family."""
+        seen = tuple(family for family in self.families if family != self.held_out_family)
+        known = seen if self.held_out_family is None else (*seen, self.held_out_family)
+        return Population(families=known if split == "test" else seen, seen_families=seen, noise=self.noise)
+
+    # --- one split -------------------------------------------------------------------------------------------------
+
+    def _split(self, split: str, seed: int, advance: Callable[[int], None]) -> list[Record]:
         first = sum(self.people[earlier] for earlier in SPLITS[: SPLITS.index(split)])
+        numbers = range(first, first + self.people[split])
         purposes = [purpose for purpose in self.questions if _split_of(purpose) == split]
-        queries = {(task, purpose): self._queries(task, purpose, seed) for task in self.tasks for purpose in purposes}
-        for number in range(first, first + self.people[split]):
-            user_id = f"u{number:04d}"
+        sides = ("matched", "broken") if split == "test" else ("matched",)
+        queries = {
+            (task, purpose, side): self._queries(task, purpose, side, len(sides), seed)
+            for task in self.tasks
+            for purpose in purposes
+            for side in sides
+        }
+        records: list[Record] = []
+        for start in range(0, len(numbers), CHUNK):
+            chunk = numbers[start : start + CHUNK]
+            by_task: list[list[list[Record]]] = []  # task -> person -> records
             for task in self.tasks:
-                rng = random.Random(f"{seed}/person/{user_id}/{task}")
-                yield from self._person(user_id, task, split, {p: queries[task, p] for p in purposes}, rng)
+                answered = []
+                for number in chunk:
+                    side = sides[number % len(sides)]
+                    pool = {purpose: queries[task, purpose, side] for purpose in purposes}
+                    answered.append(self._person(f"u{number:05d}", task, split, side, pool, seed))
+                by_task.append(self._records(task, split, sides, chunk, answered))
+            for own in zip(*by_task, strict=True):
+                records += [record for of_task in own for record in of_task]
+            advance(len(chunk))
+        return records
 
-    def _queries(self, task: str, purpose: str, seed: int) -> list[Item]:
+    def _dials(self, split: str, side: str) -> ItemDials:
+        shares = self.held_out if split == "test" else dict.fromkeys(self.held_out, 0.0)
+        return ItemDials(**shares, **self.items, held_out_pairs=split == "test", broken=side == "broken")
+
+    def _queries(self, task: str, purpose: str, side: str, num_sides: int, seed: int) -> list[Item]:
         split = _split_of(purpose)
-        num_answers = self.people[split] * self.questions[purpose]
+        num_answers = self.people[split] * self.questions[purpose] / num_sides
         num_queries = max(self.questions[purpose], round(num_answers / self.answers_per_query))
-        rng = random.Random(f"{seed}/queries/{purpose}/{task}")
+        rng = random.Random(f"{seed}/queries/{purpose}/{side}/{task}")
         queries: dict[str, Item] = {}
         while len(queries) < num_queries:
-            item = self._item(task, split, rng)
+            item = draw_item(task, self._dials(split, side), rng)
             queries.setdefault(item.text, item)
         return list(queries.values())
 
-    def _item(self, task: str, split: str, rng: random.Random) -> Item:
-        return draw_item(task, held_out_frames=self.held_out_frames if split == "test" else 0.0, rng=rng)
-
     def _person(
-        self, user_id: str, task: str, split: str, queries: Mapping[str, Sequence[Item]], rng: random.Random
-    ) -> Iterator[Record]:
-        rule = draw_rule(task, rng)
+        self, user_id: str, task: str, split: str, side: str, queries: Mapping[str, Sequence[Item]], seed: int
+    ) -> _Answered:
+        person = draw_person(self.population(split).families, random.Random(f"{seed}/person/{user_id}"))
+        rng = random.Random(f"{seed}/person/{user_id}/{task}")
         asked = [(p, item) for p, items in queries.items() for item in rng.sample(items, self.questions[p])]
         taken = {item.text for _, item in asked}
         items: list[Item] = []
         while len(items) < self.profile_entries:
-            item = self._item(task, split, rng)
+            item = draw_item(task, self._dials(split, side), rng)
             if item.text not in taken:
                 taken.add(item.text)
                 items.append(item)
-        facts = [item_facts(item) for item in items]
-        answers = [noisy_answer(task, rule, fact, noise=self.noise, rng=rng) for fact in facts]
-        profile = tuple(
-            ProfileEntry(entry_id=f"{task}-{user_id}-p{index}", input=item.text, response=answer)
-            for index, (item, answer) in enumerate(zip(items, answers, strict=True))
+        texts = [item.text for item in (*items, *(item for _, item in asked))]
+        preferred = self._preferred(task, person, texts, len(items))
+        given = self._noisy(task, person, texts, preferred, rng)
+        return _Answered(
+            person=person,
+            user_id=user_id,
+            asked=tuple(asked),
+            golds=tuple(given[len(items) :]),
+            preferred=tuple(preferred[len(items) :]),
+            profile=tuple(
+                ProfileEntry(
+                    entry_id=f"{task}-{user_id}-p{index}", input=texts[index] if task != "S7" else "", response=given[index]
+                )
+                for index in range(len(items))
+            ),
+            evidence=tuple(index for index in range(len(items)) if given[index] == preferred[index]),
         )
-        evidence = [i for i, fact in enumerate(facts) if answers[i] == preferred_answer(task, rule, fact)]
-        for index, (purpose, item) in enumerate(asked):
-            query_facts = item_facts(item)
-            yield Record(
-                record_id=f"{task}-{user_id}-q{index}",
-                user_id=user_id,
-                task=task,
-                split=split,
-                purpose=purpose,
-                question=ALL_TASKS[task].write_question(item.text),
-                query=item.text,
-                gold=noisy_answer(task, rule, query_facts, noise=self.noise, rng=rng),
-                profile=profile,
-                retrieved=(),
-                truth={
-                    "world": WORLD,
-                    "noise": self.noise,
-                    "rule": rule,
-                    "preferred": preferred_answer(task, rule, query_facts),  # the answer without noise
-                    "query": query_facts,
-                    "profile": facts,  # one per profile entry
-                    "evidence": evidence,  # positions in profile where the answer follows the rule
-                    "held_out_frame": item.frame not in FRAMES[task],
-                },
+
+    def _preferred(self, task: str, person: Person, texts: Sequence[str], num_entries: int) -> list[str]:
+        """What the person's rule or manner says of each text; the first half of the entries is the older one."""
+        if task in STYLE_TASKS:
+            return [write_style(task, person.style, read_keywords(text)) for text in texts]
+        facts = [read_facts(task, text) for text in texts]
+        older = [place < num_entries // 2 for place in range(len(texts))]
+        codes = answers(encode(task, facts, older), [RULES[task].index(person.rules[task])])[:, 0]
+        return [write_answer(task, int(code), found) for code, found in zip(codes, facts, strict=True)]
+
+    def _noisy(
+        self, task: str, person: Person, texts: Sequence[str], preferred: Sequence[str], rng: random.Random
+    ) -> list[str]:
+        if task in STYLE_TASKS:
+            return [
+                write_style(task, noisy_style(task, person.style, noise=self.noise, rng=rng), read_keywords(text))
+                for text in texts
+            ]
+        given = []
+        for text, answer in zip(texts, preferred, strict=True):
+            facts = read_facts(task, text)
+            code = read_answer(task, answer, facts)
+            code = noisy_code(code, possible_codes(task, facts), noise=self.noise, rng=rng)
+            given.append(write_answer(task, code, facts))
+        return given
+
+    def _records(
+        self, task: str, split: str, sides: Sequence[str], numbers: Sequence[int], answered: Sequence[_Answered]
+    ) -> list[list[Record]]:
+        """Per person: their questions with the truth, which is computed for all of them together."""
+        truths = question_truths(
+            task,
+            [(one.profile, [item.text for _, item in one.asked]) for one in answered],
+            self.population(split),
+        )
+        records = []
+        for number, one, of_person in zip(numbers, answered, truths, strict=True):
+            own = {
+                "world": WORLD,
+                "family": one.person.family,
+                "held_out_family": one.person.family == self.held_out_family,
+                "evidence": list(one.evidence),
+            }
+            if task in STYLE_TASKS:
+                own["style"] = {part: one.person.style[part] for part in style_parts(task)}
+            else:
+                own["rule"] = one.person.rules[task].as_json()
+                own["attributes"] = list(one.person.rules[task].looks_at(task))
+                own["decoys"] = sides[number % len(sides)]
+            records.append(
+                [
+                    Record(
+                        record_id=f"{task}-{one.user_id}-q{index}",
+                        user_id=one.user_id,
+                        task=task,
+                        split=split,
+                        purpose=purpose,
+                        question=ALL_TASKS[task].write_question(item.text),
+                        query=item.text,
+                        gold=one.golds[index],
+                        profile=one.profile,
+                        retrieved=(),
+                        truth={
+                            **own,
+                            **truth,
+                            "preferred": one.preferred[index],  # the answer without noise
+                            "held_out_frame": item.held_out_frame,
+                            "held_out_words": item.held_out_words,
+                            "held_out_pair": item.held_out_pair,
+                        },
+                    )
+                    for index, ((purpose, item), truth) in enumerate(zip(one.asked, of_person, strict=True))
+                ]
             )
+        return records
+
+
+def world_hash(records: Sequence[Record]) -> str:
+    """SHA-256 of what the records say, whatever retriever they met: ids, texts, answers, truth."""
+    digest = hashlib.sha256()
+    profile = None
+    for record in records:
+        if record.profile is not profile:  # a person's questions share their profile
+            profile = record.profile
+            digest.update(json.dumps([(e.entry_id, e.input, e.response) for e in profile]).encode())
+        row = (record.record_id, record.user_id, record.split, record.purpose, record.question, record.gold)
+        digest.update(json.dumps([*row, record.truth], sort_keys=True).encode())
+    return digest.hexdigest()
 
 
 def _split_of(purpose: str) -> str:
