@@ -1,0 +1,173 @@
+"""What a chain quotes of an entry before it decides anything: one line per entry, the same for people of all families.
+
+S1 `<2> [1] food 4 1 same staff 2 3 flip room 5 4 same weekday`: the choice; per attribute the two levels and whether the
+higher one was chosen. S2 `<2> seaside pier place after mood cosy before theme music weekend`: the tag, the word that
+means it, its aspect; what else the text mentions, and on which side of it. S3 `<2> 4 food soggy 2 flip staff rude 1 room
+bright 4 same weekday`: the score; per attribute word, level and how the score stands to it.
+
+A small model cannot compare what it has not written, so each comparison that some rule needs is a word of the line
+(`same`, `flip`: 6 - level, `up` and `down`: one or two levels off), found from the two or three words before it. Which
+rule explains the entry is not said, or the line would have to be written backwards from the conclusion. Circumstances
+(day, new or usual, half of the profile, number of small things) stand at the end, where a family of the population looks
+at them: without drifters nobody writes `older`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tagpr.data.simulated.clauses import NEWER, OLDER, WEEKDAY, WEEKEND
+from tagpr.data.simulated.grammar import Facts, read_facts, read_meanings
+from tagpr.data.simulated.lexicon import ASPECTS, CHOICES
+from tagpr.data.simulated.logic import NEW, USUAL, Rule, read_answer, write_answer
+from tagpr.markup import entry_marker
+from tagpr.types import ProfileEntry
+
+SAME, FLIP, UP, DOWN, AFTER, BEFORE, THINGS, FIRST = "same", "flip", "up", "down", "after", "before", "things", "first"
+EVIDENCE_WORDS = (SAME, FLIP, UP, DOWN, AFTER, BEFORE, THINGS, FIRST, OLDER, NEWER, WEEKDAY, WEEKEND, NEW, USUAL)
+STEPS_OFF = 2  # levels that an `up` or `down` may be off
+
+# What must be written so that people of a family can be told: columns of a line.
+_LOOKS: dict[str, dict[str, tuple[str, ...]]] = {
+    "additive": {"S2": ("others",), "S3": ("steps",)},
+    "lexicographic": {"S2": ("others",)},
+    "veto": {"S2": ("others",)},
+    "threshold": {"S2": ("things",)},
+    "context_switch": dict.fromkeys(("S1", "S2", "S3"), ("day",)),
+    "novelty": {"S1": ("visit",), "S2": ("visit",), "S3": ("visit", "steps")},
+    "contrarian": {"S2": ("others",), "S3": ("flip",)},
+    "drifter": dict.fromkeys(("S1", "S2", "S3"), ("half",)),
+}
+
+
+class Reading(NamedTuple):
+    """An entry as a reader took it in."""
+
+    number: int
+    text: str
+    facts: Facts
+    code: int  # of the answer, as in logic.py; another one than the person gave where it was misread
+    older: bool
+
+
+def columns_for(task: str, families: Sequence[str]) -> frozenset[str]:
+    """What lines about a population of these families hold beside the answer and what it may come from."""
+    return frozenset(column for family in families for column in _LOOKS[family].get(task, ()))
+
+
+def is_whole(task: str, facts: Facts) -> bool:
+    """Whether an item text says all that rules need; one that was cut may not."""
+    wanted = 2 if task == "S2" else len(ASPECTS[task])
+    return all(len(said) >= wanted for said in facts.aspects)
+
+
+def read_entry(task: str, number: int, entry: ProfileEntry, *, older: bool) -> Reading | None:
+    """The entry's facts and answer; None where the text is cut or the answer is none of the item's."""
+    facts = read_facts(task, entry.input)
+    code = read_answer(task, entry.response, facts) if is_whole(task, facts) else -1
+    return None if code < 0 else Reading(number, entry.input, facts, code, older)
+
+
+def entry_line(task: str, reading: Reading, columns: frozenset[str]) -> str:
+    answer = write_answer(task, reading.code, reading.facts)
+    said = {"S1": _choice_words, "S2": _tag_words, "S3": _score_words}[task](reading, columns)
+    return " ".join([entry_marker(reading.number), answer, *said, *_circumstances(task, reading, columns)])
+
+
+def query_line(task: str, text: str, rule: Rule) -> str:
+    """What the rule touches in the question: its aspects, and the circumstance that its family looks at."""
+    facts = read_facts(task, text)
+    looks = frozenset(_LOOKS[rule.family].get(task, ())) - {"others"}
+    aspects = [aspect for aspect in (rule.a, rule.b) if aspect]
+    words: list[str] = []
+    if task == "S1":
+        for aspect in aspects:
+            one, other = (levels[aspect] for levels in facts.aspects)
+            words.append(f"{aspect} {one} {other} {CHOICES[int(other > one)]}")
+    else:
+        meanings = read_meanings(task, text)
+        mentioned = [aspect for aspect in meanings if aspect in aspects] if task == "S2" else aspects
+        words = [f"{aspect} {' '.join(meanings[aspect])}" for aspect in mentioned]
+        if task == "S2" and rule.family == "additive" and next(iter(meanings)) == mentioned[0]:
+            words[0] += f" {FIRST}"
+    return " ".join([*words, *_circumstances(task, Reading(0, text, facts, 0, False), looks)])
+
+
+def line_is_true(task: str, said: str, entry: ProfileEntry, *, older: bool) -> bool:
+    """Whether a line, without its number, says of an entry what is so, and something at all."""
+    answer, _, rest = " ".join(said.split()).partition(" ")
+    reading = read_entry(task, 0, entry, older=older)
+    if reading is None or answer != entry.response:
+        return False
+    everything = frozenset(column for looks in _LOOKS.values() for column in looks.get(task, ()))
+    true = {*_true_phrases(task, reading, everything), *_circumstances(task, reading, everything)}
+    left = f"{rest} "
+    while left.strip():
+        phrase = max((phrase for phrase in true if left.startswith(f"{phrase} ")), key=len, default="")
+        if not phrase:
+            return False
+        left = left[len(phrase) + 1 :]
+    return bool(rest)
+
+
+# --- the parts of a line ---------------------------------------------------------------------------------------------
+
+
+def _choice_words(reading: Reading, _: frozenset[str]) -> Iterator[str]:
+    first, second = reading.facts.aspects
+    for aspect in ASPECTS["S1"]:
+        is_same = (int(first[aspect]) > int(second[aspect])) == (reading.code == 1)
+        yield f"{aspect} {first[aspect]} {second[aspect]} {SAME if is_same else FLIP}"
+
+
+def _tag_words(reading: Reading, columns: frozenset[str]) -> Iterator[str]:
+    meanings = read_meanings("S2", reading.text)
+    decides = tuple(ASPECTS["S2"])[reading.code]
+    yield f"{meanings[decides][0]} {decides}"
+    side = AFTER
+    for aspect, (_, label) in meanings.items():
+        if aspect == decides:
+            side = BEFORE
+        elif "others" in columns:
+            yield f"{side} {aspect} {label}"
+
+
+def _score_words(reading: Reading, columns: frozenset[str]) -> Iterator[str]:
+    meanings = read_meanings("S3", reading.text)
+    for aspect in ASPECTS["S3"]:
+        word, label = meanings[aspect]
+        relation = _relation(reading.code, int(label), columns)
+        yield f"{aspect} {word} {label} {relation}".rstrip()
+
+
+def _relation(score: int, level: int, columns: frozenset[str]) -> str:
+    if score == level:
+        return SAME
+    if "flip" in columns and score == 6 - level:
+        return FLIP
+    if "steps" in columns and abs(score - level) <= STEPS_OFF:
+        return UP if score > level else DOWN
+    return ""
+
+
+def _true_phrases(task: str, reading: Reading, everything: frozenset[str]) -> Iterator[str]:
+    """All that lines in any population may say of the entry's answer."""
+    yield from {"S1": _choice_words, "S2": _tag_words, "S3": _score_words}[task](reading, everything)
+    if task == "S3":
+        yield from _score_words(reading, frozenset({"steps"}))
+        yield from _score_words(reading, frozenset())
+
+
+def _circumstances(task: str, reading: Reading, columns: frozenset[str]) -> Iterator[str]:
+    facts = reading.facts
+    if "things" in columns:
+        yield f"{THINGS} {len(facts.decoys[0])}"
+    if "day" in columns:
+        yield WEEKEND if facts.decoys[0].get("day") == WEEKEND else WEEKDAY
+    if "visit" in columns and task == "S1":
+        yield from (f"{CHOICES[i]} {said['visit']}" for i, said in enumerate(facts.decoys) if "visit" in said)
+    elif "visit" in columns and "visit" in facts.decoys[0]:
+        yield facts.decoys[0]["visit"]
+    if "half" in columns:
+        yield OLDER if reading.older else NEWER
