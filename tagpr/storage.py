@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _JSON_COLUMNS = ("truth", "reward_terms", "weights")
+ROWS_AT_ONCE = 10_000  # as plain Python objects, which take ten times a file's space
 
 
 def _arrow_schema(kind: type) -> pa.Schema:
@@ -49,10 +50,13 @@ def write_parquet(path: Path, items: Sequence[Any], kind: type) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pylist([_row(item) for item in items], schema=_arrow_schema(kind))
+    schema = _arrow_schema(kind)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(table, temporary, compression="zstd")
+    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        for start in range(0, len(items) or 1, ROWS_AT_ONCE):  # no items: one empty table
+            rows = [_row(item) for item in items[start : start + ROWS_AT_ONCE]]
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
     temporary.replace(path)
 
 

@@ -24,6 +24,10 @@ class RecordSource(ABC):
         """What the manifest says beside counts: a simulated world gives its blind and Bayes scores."""
         return {}
 
+    def version(self, records: Sequence[Record]) -> dict[str, str]:
+        """{name of a made data set: hash of its records}; {} where source files have hashes of their own."""
+        return {}
+
     def card(self, records: Sequence[Record]) -> str:
         """A data card in Markdown, without people's texts; "" where the data come with documentation of their own."""
         return ""

@@ -18,9 +18,9 @@ from tagpr.types import PURPOSES, SPLITS, Record
 
 def run(
     *, data: RecordSource, retrieval: Retriever, inputs: Mapping[str, Path], output: Path, context: StageContext
-) -> dict[str, int | float]:
+) -> dict[str, int | float | str]:
     """Write `{train,dev,test}.parquet` and `sources.json` ({path: sha256}) into `output`, and CARD.md where the
-    source has one; returns the counts."""
+    source has one; returns the counts, and a made data set's version and hash."""
     found = data.records(seed=context.seed)
     records = []
     with context.progress("retrieving", total=len(found)) as advance:
@@ -32,7 +32,7 @@ def run(
     write_json(output / "sources.json", {str(path): sha256_of(path) for path in data.files()})
     if card := data.card(records):
         (output / "CARD.md").write_text(card, encoding="utf-8")
-    return {**count_records(records), **data.figures(records)}
+    return {**count_records(records), **data.figures(records), **data.version(records)}
 
 
 def count_records(records: Sequence[Record]) -> dict[str, int | float]:

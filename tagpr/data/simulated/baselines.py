@@ -175,18 +175,25 @@ def _learnt(
     vectorizer = DictVectorizer()
     known = vectorizer.fit_transform([features(record) for record in train])
     new = vectorizer.transform([features(record) for record in asked])
+    if task == "S2":  # which aspect's label it is: three classes instead of fifteen
+        golds = [read_answer("S2", record.gold or "", read_facts("S2", record.query)) for record in train]
+        chances, classes = _fit(known, golds, new)
+        facts = [read_facts("S2", record.query) for record in asked]
+        mentioned = [[tuple(ASPECTS["S2"])[code] in found.aspects[0] for code in classes] for found in facts]
+        best = np.where(mentioned, chances, -1.0).argmax(axis=1)
+        return [write_answer("S2", classes[column], found) for column, found in zip(best, facts, strict=True)]
     if task in LOGIC_TASKS:
         chances, classes = _fit(known, [record.gold or "" for record in train], new)
         score = ALL_TASKS[task].score
         worth = np.array([[score(answer, gold) for gold in classes] for answer in classes])
         return [classes[best] for best in (chances @ worth.T).argmax(axis=1)]
     styles = [read_style(task, record.gold or "") or {} for record in train]
-    best: dict[str, list[int]] = {}
+    likeliest: dict[str, list[int]] = {}
     for part in style_parts(task):
         chances, classes = _fit(known, [style[part] for style in styles], new)
-        best[part] = [classes[column] for column in chances.argmax(axis=1)]
+        likeliest[part] = [classes[column] for column in chances.argmax(axis=1)]
     return [
-        write_style(task, {part: values[row] for part, values in best.items()}, read_keywords(record.query))
+        write_style(task, {part: values[row] for part, values in likeliest.items()}, read_keywords(record.query))
         for row, record in enumerate(asked)
     ]
 

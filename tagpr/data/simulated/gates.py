@@ -9,7 +9,7 @@ Gates per task:
     trained blind           a model trained on questions alone <= blind optimum + blind_slack, on the same golds
     latent                  naive Bayes on a question's words finds a part of the person no more often than the
                             commonest value of it does, + blind_slack
-    calibration             what the Bayes answers score - what they expect, either way <= calibration
+    calibration             what the Bayes answers score - what they expect, either way <= calibration (train people too)
     weather                 how often the weather says what it goes with - what the dials state, either way <= weather
                             (train people; test people whose pairing is matched, and broken)
     length                  mean words of a question of people of one latent value - that of all, in standard
@@ -72,13 +72,8 @@ class Gate:
         return self.value <= self.bound
 
 
-def check_gates(records: Sequence[Record], *, bounds: GateBounds, weather_strength: float) -> dict[str, float]:
-    """Figures of every gate by name; Bayes and the blind optimum among them.
-
-    Raises:
-        WorldGateError: naming every gate that is missed, its figure and its bound.
-    """
-    gates = measure_gates(records, bounds=bounds, weather_strength=weather_strength)
+def require(gates: Sequence[Gate]) -> None:
+    """Raises WorldGateError naming every gate that is missed, its figure and its bound."""
     missed = [gate for gate in gates if not gate.is_met]
     if missed:
         lines = [f"  {gate.task} {gate.name}: {gate.value:.3f}, expected at most {gate.bound:.3f}" for gate in missed]
@@ -87,10 +82,18 @@ def check_gates(records: Sequence[Record], *, bounds: GateBounds, weather_streng
             "data.noise, raise data.profile_entries or choose other data.families. A trained model or a probe above its "
             "bound: the generator leaks. Very small worlds miss gates by chance: raise the number of people."
         )
-    return gate_figures(records, gates)
+
+
+def gate_table(gates: Sequence[Gate]) -> str:
+    rows = [
+        f"| {gate.task} | {gate.name} | {gate.value:.3f} | {gate.bound:.3f} | {'met' if gate.is_met else '**missed**'} |"
+        for gate in gates
+    ]
+    return "\n".join(["| task | gate | figure | at most | |", "|---|---|---|---|---|", *rows])
 
 
 def gate_figures(records: Sequence[Record], gates: Sequence[Gate]) -> dict[str, float]:
+    """What the manifest keeps: Bayes and the blind optimum per task, and every gate's figure."""
     figures = {}
     for task in sorted({record.task for record in records}):
         unseen = [record for record in records if record.task == task and record.split != "train"]
@@ -138,9 +141,10 @@ def _score_gates(task: str, train: Sequence[Record], unseen: Sequence[Record], b
     best_blind = scores(unseen, [record.truth["blind"]["answer"] for record in unseen])  # type: ignore[index]
     lead = np.array(scores(unseen, trained_blind(train, unseen))) - np.array(best_blind)
     gates.append(_sampled(task, "trained blind", unseen, lead, bounds.blind_slack, bounds, two_sided=False))
-    bayes_answers = scores(unseen, [record.truth["bayes"]["answer"] for record in unseen])  # type: ignore[index]
-    surplus = np.array(bayes_answers) - [record.truth["bayes"]["expected"] for record in unseen]  # type: ignore[index]
-    gates.append(_sampled(task, "calibration", unseen, surplus, bounds.calibration, bounds, two_sided=True))
+    everybody = [*train, *unseen]
+    bayes_scores = scores(everybody, [record.truth["bayes"]["answer"] for record in everybody])  # type: ignore[index]
+    surplus = np.array(bayes_scores) - [record.truth["bayes"]["expected"] for record in everybody]  # type: ignore[index]
+    gates.append(_sampled(task, "calibration", everybody, surplus, bounds.calibration, bounds, two_sided=True))
     return gates
 
 

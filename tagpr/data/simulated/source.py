@@ -7,8 +7,9 @@ import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from tagpr.data.simulated.gates import GateBounds, check_gates
+from tagpr.data.simulated.gates import Gate, GateBounds, gate_figures, gate_table, measure_gates, require
 from tagpr.data.simulated.grammar import read_facts, read_keywords
 from tagpr.data.simulated.items import Item, ItemDials, draw_item
 from tagpr.data.simulated.logic import (
@@ -30,6 +31,7 @@ from tagpr.tasks import ALL_TASKS
 from tagpr.types import SPLITS, ProfileEntry, Record
 
 WORLD_TASKS = tuple(sorted((*LOGIC_TASKS, *STYLE_TASKS)))
+CARD = Path(__file__).parent / "CARD.md"
 CHUNK = 500  # people whose truth is computed together
 
 
@@ -105,7 +107,7 @@ class SimulatedSource(RecordSource):
             "weather_strength": weather_strength,
         }
         self.bounds = GateBounds(**gates[size])
-        self._figures: tuple[str, dict[str, float]] | None = None
+        self._measured: tuple[str, list[Gate]] | None = None
         for name, given, known in (("tasks", self.tasks, WORLD_TASKS), ("families", self.families, FAMILIES)):
             if not given or any(one not in known for one in given):
                 raise BadInputError(f"data.{name} is {list(given)}, expected some of {', '.join(known)}.")
@@ -134,14 +136,22 @@ class SimulatedSource(RecordSource):
         """The records without their gates; `advance` is told how many people are done."""
         return [record for split in SPLITS for record in self._split(split, seed, advance)]
 
-    def figures(self, records: Sequence[Record]) -> dict[str, float]:
-        """What the gates measured. The same records are measured once."""
+    def gates(self, records: Sequence[Record]) -> list[Gate]:
+        """Every gate, met or not. The same records are measured once."""
         key = world_hash(records)
-        if self._figures is None or self._figures[0] != key:
-            self._figures = key, check_gates(
-                records, bounds=self.bounds, weather_strength=self.items["weather_strength"]
-            )
-        return dict(self._figures[1])
+        if self._measured is None or self._measured[0] != key:
+            strength = float(self.items["weather_strength"])
+            self._measured = key, measure_gates(records, bounds=self.bounds, weather_strength=strength)
+        return self._measured[1]
+
+    def figures(self, records: Sequence[Record]) -> dict[str, float]:
+        """What the gates measured, Bayes and the blind optimum. Raises WorldGateError where one is missed."""
+        gates = self.gates(records)
+        require(gates)
+        return gate_figures(records, gates)
+
+    def card(self, records: Sequence[Record]) -> str:
+        return f"{CARD.read_text(encoding='utf-8')}\n## The gates of this copy\n{gate_table(self.gates(records))}\n"
 
     def version(self, records: Sequence[Record]) -> dict[str, str]:
         return {WORLD: world_hash(records)}

@@ -1,0 +1,107 @@
+"""`tagpr-world`: the simulated world by itself, for its gate report and for others to use."""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tagpr.data.simulated.source import SimulatedSource
+from tagpr.errors import UserError
+from tagpr.types import SPLITS, Record
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of `tagpr-world`. Returns 0; 2 where something has to be put right; 130 where it was interrupted."""
+    parser = argparse.ArgumentParser(prog="tagpr-world", description="Build the simulated world.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    report = commands.add_parser("report", help="every gate and baseline of a world, in Markdown")
+    report.add_argument("--out", type=Path, help="a file for the report; without it, it is printed")
+    export = commands.add_parser("export", help="a folder for the datasets library, with LaMP's form beside it")
+    export.add_argument("--out", type=Path, required=True, help="a new folder")
+    for command in (report, export):
+        command.add_argument("--size", default="small", help="one of data.sizes: smoke, demo, small, full")
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("settings", nargs="*", help="any key of conf/data/simulated.yaml, e.g. data.noise=0.1")
+    arguments = parser.parse_args(argv)
+    try:
+        source = compose_source([f"data.size={arguments.size}", *arguments.settings])
+        if arguments.command == "report":
+            text = _report(source, arguments.seed)
+            if arguments.out:
+                arguments.out.write_text(text, encoding="utf-8")
+            else:
+                print(text)
+        else:
+            from tagpr.data.simulated.export import export_folder
+
+            records = _drawn(source, arguments.seed)
+            source.figures(records)
+            export_folder(records, arguments.out, card=source.card(records))
+            print(f"{arguments.out}: {', '.join(f'{k} {v}' for k, v in source.version(records).items())}")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def compose_source(settings: Sequence[str]) -> SimulatedSource:
+    """The source as a run would build it from conf/data/simulated.yaml and these overrides. Raises UserError."""
+    import hydra
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from tagpr import schema
+    from tagpr.config_errors import CONFIG_ERRORS, explain
+    from tagpr.run import conf_dir
+
+    schema.register()
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="tagpr-world"):
+            cfg = hydra.compose("config", overrides=["data=simulated", *settings])
+        node = OmegaConf.to_container(cfg.data, resolve=False)
+        assert isinstance(node, dict), "data is a mapping"
+        node.pop("seed")  # given to `records`
+        return instantiate(OmegaConf.create(node), _convert_="all")
+    except CONFIG_ERRORS as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from None
+        raise UserError(explain(error, list(settings), conf_dir())) from None
+
+
+def _drawn(source: SimulatedSource, seed: int) -> list[Record]:
+    from tagpr.console import TerminalProgress
+
+    view = TerminalProgress()
+    bar = view.start("people", sum(source.people[split] for split in SPLITS))
+    began = time.perf_counter()
+    records = source.draw(seed=seed, advance=lambda people: view.advance(bar, people, ""))
+    view.stop(bar)
+    seconds = time.perf_counter() - began
+    people = sum(source.people.values())
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{people} people, {len(records)} questions in {seconds:.0f} s: {people / seconds:.0f} people/s, {memory:.0f} MiB",
+        file=sys.stderr,
+    )
+    return records
+
+
+def _report(source: SimulatedSource, seed: int) -> str:
+    """The report, missed gates included: this is where one looks at them."""
+    from tagpr.console import TerminalProgress
+    from tagpr.data.simulated.report import write_report
+
+    records = _drawn(source, seed)
+    gates = source.gates(records)
+    view = TerminalProgress()
+    bar = view.start("tasks", len(source.tasks))
+    title = f"{', '.join(f'{k} ({v[:16]})' for k, v in source.version(records).items())}, {source.size}, seed {seed}"
+    text = write_report(records, gates, title=title, advance=lambda tasks: view.advance(bar, tasks, ""))
+    view.stop(bar)
+    return text
