@@ -191,7 +191,16 @@ class ScriptedTeacher(Teacher):
 
 
 @dataclass
+class KnownFamilies:
+    of_data: list[str] | None = MISSING  # what data.families says; null: nothing
+    of_size: list[str] | None = MISSING  # what the data's size says; null: all
+    held_out: str | None = MISSING  # a family that train people do not have; null: none
+
+
+@dataclass
 class ScriptedWorldTeacher(Teacher):
+    families: KnownFamilies = MISSING  # which the teacher knows of
+    slip: float = MISSING  # how often it takes people to answer against their rule
     examples: int = MISSING  # entries cited
     error_rate: float = MISSING  # per reading or decision
     habit: float = MISSING  # share of chains that decide for the typical person, whatever the history says

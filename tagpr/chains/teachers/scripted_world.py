@@ -1,8 +1,8 @@
 """An offline teacher for the simulated world: it reads the prompt with the world's lexicon and writes short chains.
 
 It knows how the world works in general (which families and rules there are, how common they are, that people slip now
-and then) and nothing about the person but the entries that it cites. It is imperfect on purpose: it cites few entries, it
-misreads, and it has a habit of answering for the typical person.
+and then) and nothing about the person but the entries that it cites. It is imperfect on purpose: it cites few entries,
+it misreads, and it has a habit of answering for the typical person.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
@@ -52,15 +52,15 @@ class ScriptedWorldTeacher(Teacher):
 
     S1, S2, S3: of all rules of the population the likeliest given the cited entries, as read:
     p(rule) prod_i [1 - slip if the rule says the answer, else slip / (number of possible answers - 1)].
-    S4, S5, S7: each part of the manner is what most cited texts have. Half of the cited entries are out of the older half
-    of what is shown; which ones is drawn.
+    S4, S5, S7: each part of the manner is what most cited texts have. Half of the cited entries are out of the older
+    half of what is shown; which ones is drawn.
 
     The habit is systematic, so that a policy can learn it: it belongs to kinds of venue or study (a decoy that nobody's
     rule uses). About a habitual kind the teacher cites entries, calls them varied whatever they say, and decides for
     the typical person. An honest chain does the same only where no rule explains two of its entries.
 
     Args:
-        families: that the teacher knows of; null: all.
+        families: `known_families` of {of_data, of_size, held_out}: those it knows of.
         slip: how often it takes people to answer against their rule.
         examples: entries cited.
         error_rate: chance that an entry is misread, that the inferred preference is another, that the answer is.
@@ -73,7 +73,7 @@ class ScriptedWorldTeacher(Teacher):
     def __init__(
         self,
         *,
-        families: Sequence[str] | None,
+        families: Mapping[str, Any],
         slip: float,
         examples: int,
         error_rate: float,
@@ -85,12 +85,9 @@ class ScriptedWorldTeacher(Teacher):
                 f"teacher.habit is {habit} and teacher.habit_consistency {habit_consistency}, expected "
                 "0 <= habit <= habit_consistency <= 1."
             )
-        unknown = [family for family in families or () if family not in FAMILIES]
-        if unknown or families == []:
-            raise BadInputError(f"teacher.families is {list(families or ())}, expected some of {', '.join(FAMILIES)}.")
         if not 0 < slip < 1:
             raise BadInputError(f"teacher.slip is {slip}, expected a chance between 0 and 1.")
-        self.families = tuple(family for family in FAMILIES if families is None or family in families)
+        self.families = known_families(**families)
         self.slip = slip
         self.examples = examples
         self.error_rate = error_rate
@@ -214,6 +211,23 @@ class ScriptedWorldTeacher(Teacher):
             wrong = rng.choice(list(parts))
             parts[wrong] = rng.choice([v for v in range(len(STYLE_WORDS[task][wrong])) if v != parts[wrong]])
         return parts
+
+
+def known_families(
+    *, of_data: Sequence[str] | None, of_size: Sequence[str] | None, held_out: str | None
+) -> tuple[str, ...]:
+    """The families of train people, in the order of FAMILIES: what the data say, else what their size says, else all.
+
+    Raises:
+        BadInputError: an unknown family, or none left.
+    """
+    said = of_data if of_data is not None else of_size if of_size is not None else FAMILIES
+    known = tuple(family for family in FAMILIES if family in said and family != held_out)
+    if not known or any(family not in FAMILIES for family in said):
+        raise BadInputError(
+            f"teacher.families is {list(said)} without {held_out}, expected some of {', '.join(FAMILIES)}."
+        )
+    return known
 
 
 class _Shown:

@@ -1,15 +1,15 @@
 """What a chain quotes of an entry before it decides anything: one line per entry, the same for people of all families.
 
-S1 `<2> [1] food 4 1 same staff 2 3 flip room 5 4 same weekday`: the choice; per attribute the two levels and whether the
-higher one was chosen. S2 `<2> seaside pier place after mood cosy before theme music weekend`: the tag, the word that
-means it, its aspect; what else the text mentions, and on which side of it. S3 `<2> 4 food soggy 2 flip staff rude 1 room
-bright 4 same weekday`: the score; per attribute word, level and how the score stands to it.
+S1 `<2> [1] food 4 1 same staff 2 3 flip room 5 4 same weekday`: the choice; per attribute the two levels and whether
+the higher one was chosen. S2 `<2> seaside pier place after mood cosy before theme music weekend`: the tag, the word that
+means it, its aspect; what else the text mentions, and on which side of it. S3 `<2> 4 food soggy 2 flip staff rude 1
+room bright 4 same weekday`: the score; per attribute word, level and how the score stands to it.
 
 A small model cannot compare what it has not written, so each comparison that some rule needs is a word of the line
 (`same`, `flip`: 6 - level, `up` and `down`: one or two levels off), found from the two or three words before it. Which
 rule explains the entry is not said, or the line would have to be written backwards from the conclusion. Circumstances
-(day, new or usual, half of the profile, number of small things) stand at the end, where a family of the population looks
-at them: without drifters nobody writes `older`.
+(day, new or usual, half of the profile, number of small things) stand at the end, where a family of the population
+looks at them: without drifters nobody writes `older`.
 """
 
 from __future__ import annotations

@@ -1,22 +1,24 @@
 """Chains of reasoning about simulated people, as steps without tags.
 
 Evidence first: a line per cited entry (evidence.py), then which clause of which rule explains which entries, then the
-rule, then what it touches in the question, then the answer. Who decides what is cited and inferred is somebody else: the
-scripted teacher, from what a prompt shows, or `reference_chain`, from the truth.
+rule, then what it touches in the question, then the answer. Who decides what is cited and inferred is somebody else:
+the scripted teacher, from what a prompt shows, or `reference_chain`, from the truth.
 
 The trade-off: every step has one fixed form, since a model of a million parameters that is to learn a form in a few
-hundred steps has none to spare for wording. What varies is what is cited, in which order texts mention things, and which
-steps a chain has (`typical`, `but`). The texts that are read are the place for paraphrases, and have them.
+hundred steps has none to spare for wording. What varies is what is cited, in which order texts mention things, and
+which steps a chain has (`typical`, `but`). The texts that are read are the place for paraphrases, and have them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
 
 from tagpr.data.simulated.clauses import CLAUSE_WORDS, clauses_of, deciding_clause, rule_text
 from tagpr.data.simulated.evidence import EVIDENCE_WORDS, Reading, columns_for, entry_line, query_line, read_entry
-from tagpr.data.simulated.grammar import read_facts, read_keywords
+from tagpr.data.simulated.grammar import read_facts, read_keywords, split_words
 from tagpr.data.simulated.lexicon import CHOICES, SCORE_LABELS, TAG_LABELS
 from tagpr.data.simulated.logic import LOGIC_TASKS, Rule, read_answer, write_answer
 from tagpr.data.simulated.style import ENDINGS, STYLE_WORDS, read_style, style_parts, write_style
@@ -145,6 +147,18 @@ def manner(task: str, style: Style) -> str:
     for ending in sorted(ENDINGS, key=len, reverse=True):
         text = text.removesuffix(f" {ending}") + ending if text.endswith(f" {ending}") else text
     return text
+
+
+@lru_cache
+def _styles_of_manners(task: str) -> Mapping[tuple[str, ...], Style]:
+    places = [range(len(STYLE_WORDS[task][part])) for part in style_parts(task)]
+    styles = [dict(zip(style_parts(task), chosen, strict=True)) for chosen in product(*places)]
+    return {tuple(split_words(manner(task, style))): style for style in styles}
+
+
+def read_manner(task: str, text: str) -> Style | None:
+    """The style that `manner` wrote; None where a part is missing or something else is said."""
+    return _styles_of_manners(task).get(tuple(split_words(text)))
 
 
 def _agreement(task: str, text: str, style: Style) -> int:
