@@ -131,18 +131,18 @@ STUDY_FRAMES: dict[str, tuple[str, ...]] = {
 }
 HELD_OUT_STUDY_FRAMES: dict[str, tuple[str, ...]] = {
     "S4": (
-        "the {kind} says how {a} and {b} meet",
-        "{a} change {b}, people say in this {kind}",
+        "the {kind} says that {a} and {b} meet",
+        "{a} change {b}, says this {kind}",
         "a {kind} tells us of {a} beside {b}",
         "that {a} need {b} shows in a {kind}",
-        "in the city a {kind} talks of {a} and {b}",
+        "in the city people talk of {a} and {b}, says a {kind}",
         "{a} came to {b} in a new {kind}",
     ),
     "S5": (
-        "in this {kind} we ask how {a} shape {b}",
+        "this {kind} asks how {a} shape {b}",
         "what {a} owe to {b}, in a {kind}",
         "{a} change {b}, this {kind} shows",
-        "the {kind} compares {a} and {b}",
+        "in this {kind} we compare {a} and {b}",
         "a {kind} begins with {a} and explains {b}",
         "how {a} and {b} change is the matter of a {kind}",
     ),

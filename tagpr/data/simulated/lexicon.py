@@ -89,7 +89,7 @@ HELD_OUT_ATTRIBUTES: Words = {
     "food": {
         "1": ("foul", "spoiled"),
         "2": ("stale", "greasy"),
-        "3": ("simple", "passable"),
+        "3": ("simple", "average"),
         "4": ("savoury", "juicy"),
         "5": ("divine", "exquisite"),
     },
