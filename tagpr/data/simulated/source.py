@@ -30,6 +30,7 @@ from tagpr.errors import BadInputError
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import SPLITS, ProfileEntry, Record
 
+_Queries = dict[tuple[str, str], list[Item]]  # (purpose, side) -> queries
 WORLD_TASKS = tuple(sorted((*LOGIC_TASKS, *STYLE_TASKS)))
 CARD = Path(__file__).parent / "CARD.md"
 CHUNK = 500  # people whose truth is computed together
@@ -134,7 +135,8 @@ class SimulatedSource(RecordSource):
 
     def draw(self, *, seed: int, advance: Callable[[int], None]) -> list[Record]:
         """The records without their gates; `advance` is told how many people are done."""
-        return [record for split in SPLITS for record in self._split(split, seed, advance)]
+        queries = {task: self._queries(task, seed) for task in self.tasks}
+        return [record for split in SPLITS for record in self._split(split, queries, seed, advance)]
 
     def gates(self, records: Sequence[Record]) -> list[Gate]:
         """Every gate, met or not. The same records are measured once."""
@@ -164,17 +166,13 @@ class SimulatedSource(RecordSource):
 
     # --- one split -------------------------------------------------------------------------------------------------
 
-    def _split(self, split: str, seed: int, advance: Callable[[int], None]) -> list[Record]:
+    def _split(
+        self, split: str, queries: Mapping[str, _Queries], seed: int, advance: Callable[[int], None]
+    ) -> list[Record]:
         first = sum(self.people[earlier] for earlier in SPLITS[: SPLITS.index(split)])
         numbers = range(first, first + self.people[split])
         purposes = [purpose for purpose in self.questions if _split_of(purpose) == split]
-        sides = ("matched", "broken") if split == "test" else ("matched",)
-        queries = {
-            (task, purpose, side): self._queries(task, purpose, side, len(sides), seed)
-            for task in self.tasks
-            for purpose in purposes
-            for side in sides
-        }
+        sides = _sides_of(split)
         records: list[Record] = []
         for start in range(0, len(numbers), CHUNK):
             chunk = numbers[start : start + CHUNK]
@@ -183,7 +181,7 @@ class SimulatedSource(RecordSource):
                 answered = []
                 for number in chunk:
                     side = sides[number % len(sides)]
-                    pool = {purpose: queries[task, purpose, side] for purpose in purposes}
+                    pool = {purpose: queries[task][purpose, side] for purpose in purposes}
                     answered.append(self._person(f"u{number:05d}", task, split, side, pool, seed))
                 by_task.append(self._records(task, split, sides, chunk, answered))
             for own in zip(*by_task, strict=True):
@@ -195,16 +193,24 @@ class SimulatedSource(RecordSource):
         shares = self.held_out if split == "test" else dict.fromkeys(self.held_out, 0.0)
         return ItemDials(**shares, **self.items, held_out_pairs=split == "test", broken=side == "broken")
 
-    def _queries(self, task: str, purpose: str, side: str, num_sides: int, seed: int) -> list[Item]:
-        split = _split_of(purpose)
-        num_answers = self.people[split] * self.questions[purpose] / num_sides
-        num_queries = max(self.questions[purpose], round(num_answers / self.answers_per_query))
-        rng = random.Random(f"{seed}/queries/{purpose}/{side}/{task}")
-        queries: dict[str, Item] = {}
-        while len(queries) < num_queries:
-            item = draw_item(task, self._dials(split, side), rng)
-            queries.setdefault(item.text, item)
-        return list(queries.values())
+    def _queries(self, task: str, seed: int) -> _Queries:
+        """Queries of every purpose and side; no text stands twice."""
+        taken: set[str] = set()
+        pools: _Queries = {}
+        for purpose, num_asked in self.questions.items():
+            split = _split_of(purpose)
+            sides = _sides_of(split)
+            num_answers = self.people[split] * num_asked / len(sides)
+            for side in sides:
+                rng = random.Random(f"{seed}/queries/{purpose}/{side}/{task}")
+                pool: list[Item] = []
+                while len(pool) < max(num_asked, round(num_answers / self.answers_per_query)):
+                    item = draw_item(task, self._dials(split, side), rng)
+                    if item.text not in taken:
+                        taken.add(item.text)
+                        pool.append(item)
+                pools[purpose, side] = pool
+        return pools
 
     def _person(
         self, user_id: str, task: str, split: str, side: str, queries: Mapping[str, Sequence[Item]], seed: int
@@ -324,6 +330,11 @@ def world_hash(records: Sequence[Record]) -> str:
         row = (record.record_id, record.user_id, record.split, record.purpose, record.question, record.gold)
         digest.update(json.dumps([*row, record.truth], sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _sides_of(split: str) -> tuple[str, ...]:
+    """Whether the weather goes with its aspect as in train texts, or against it: half of the test people each."""
+    return ("matched", "broken") if split == "test" else ("matched",)
 
 
 def _split_of(purpose: str) -> str:

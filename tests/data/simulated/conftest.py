@@ -101,4 +101,4 @@ def hand_record() -> Callable[..., Record]:
 @pytest.fixture(scope="session")
 def world() -> list[Record]:
     """All tasks and families, and one family that test people alone have."""
-    return _draw(_make_source(train=60, dev=40, test=100, held_out_family="contrarian"), 5)
+    return _draw(_make_source(train=40, dev=20, test=100, held_out_family="contrarian"), 5)
