@@ -18,7 +18,7 @@ from tagpr.data.simulated.grammar import read_facts, read_keywords, split_words
 from tagpr.data.simulated.lexicon import ASPECTS, TAG_LABELS
 from tagpr.data.simulated.logic import LOGIC_TASKS, RULES, answers, encode, write_answer
 from tagpr.data.simulated.reasoning import PATTERN, SO, USER, VARY, read_manner, rule_of
-from tagpr.data.simulated.style import STYLE_TASKS, read_style, style_parts, write_style
+from tagpr.data.simulated.style import STYLE_TASKS, read_style, write_style
 from tagpr.types import ProfileEntry
 
 EVIDENCE_TAGS = ("examine_examples", "identify_patterns", "infer_preference")  # whose citations count as evidence

@@ -1,9 +1,9 @@
 """What a chain quotes of an entry before it decides anything: one line per entry, the same for people of all families.
 
 S1 `<2> [1] food 4 1 same staff 2 3 flip room 5 4 same weekday`: the choice; per attribute the two levels and whether
-the higher one was chosen. S2 `<2> seaside pier place after mood cosy before theme music weekend`: the tag, the word that
-means it, its aspect; what else the text mentions, and on which side of it. S3 `<2> 4 food soggy 2 flip staff rude 1
-room bright 4 same weekday`: the score; per attribute word, level and how the score stands to it.
+the higher one was chosen. S2 `<2> seaside pier place after mood cosy before theme music weekend`: the tag, the word
+that means it, its aspect; what else the text mentions, and on which side of it. S3 `<2> 4 food soggy 2 flip staff rude
+1 room bright 4 same weekday`: the score; per attribute word, level and how the score stands to it.
 
 A small model cannot compare what it has not written, so each comparison that some rule needs is a word of the line
 (`same`, `flip`: 6 - level, `up` and `down`: one or two levels off), found from the two or three words before it. Which

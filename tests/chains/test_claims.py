@@ -1,0 +1,144 @@
+"""What chains claim, and whether it is so."""
+
+from dataclasses import replace
+
+import pytest
+
+from tagpr.chains.claims import (
+    Claims,
+    application_follows,
+    examined_truly,
+    knows,
+    pattern_holds,
+    preference_is_true,
+    read_claims,
+    reword,
+    true_rule,
+)
+from tagpr.chains.tags import Span
+from tagpr.data.simulated.logic import RULES, Rule
+from tagpr.types import ProfileEntry
+
+SHOWN = tuple(
+    ProfileEntry(entry_id=str(number), input=text, response=score)
+    for number, (text, score) in enumerate(
+        [
+            ("the new cafe on a weekday had soggy food, devoted staff and bright room", "2"),
+            ("the usual club on a weekend had plain food, rude staff and bright room", "4"),
+            ("the new hall on a weekday had superb food, slow staff and filthy room", "5"),
+            ("the usual hotel on a weekend had rotten food, helpful staff and comfy room", "3"),
+        ]
+    )
+)
+TITLES = tuple(
+    ProfileEntry(entry_id=str(number), input="", response=title)
+    for number, title in enumerate(
+        ["judging owls with tides!", "judging bees with kites!", "mapping trains with wolves."]
+    )
+)
+QUERY = "the new lodge on a weekend had decent food, friendly staff and splendid room"
+RULE = Rule("lexicographic", "food", "room", ())
+
+
+def spans(*pairs: tuple[str, str]) -> list[Span]:
+    return [Span(tag=tag, text=text, start=0, end=len(text)) for tag, text in pairs]
+
+
+def test_claims_of_a_chain():
+    chain = spans(
+        ("examine_examples", "<1> 2 food soggy 2 same <3> 5 food superb 5 same"),
+        ("identify_patterns", "pattern : <1> <3> food <2> room if food 3"),
+        ("infer_preference", "user : food , staff if food 3"),
+        ("infer_preference", "user :  food , room if food 3"),
+        ("analyze_query", "query : <4> food decent 3"),
+        ("apply_preference", "so : 5"),
+    )
+    assert read_claims("S3", chain) == Claims(rule=RULE.as_json(), cited=(1, 3, 2), applied="5")
+    empty = Claims(rule=None, cited=(), applied=None)
+    assert read_claims("S3", spans(("infer_preference", "user : good food"), ("apply_preference", "5"))) == empty
+    assert read_claims("S3", []) == empty
+    title = spans(("infer_preference", "user : judging with!"), ("apply_preference", "so : judging owls with bees!"))
+    assert read_claims("S5", title) == Claims(
+        rule={"opening": 3, "connective": 1, "punctuation": 1}, cited=(), applied="judging owls with bees!"
+    )
+    assert read_claims("S5", spans(("infer_preference", "user : judging!"))).rule is None
+
+
+def test_tasks_that_are_known():
+    assert all(knows(task) for task in ("S1", "S2", "S3", "S4", "S5", "S7"))
+    assert not knows("LaMP_3")
+
+
+def test_examined_entries():
+    assert examined_truly("S3", "<1> 2 food soggy 2 same older <3> 5 food superb 5 same newer", SHOWN)
+    assert not examined_truly("S3", "<1> 2 food soggy 2 same <5> 5 food superb 5 same", SHOWN)  # no such entry
+    assert not examined_truly("S3", "<1> 2 food soggy 2 same <3> 5 food superb 5 older", SHOWN)
+    assert not examined_truly("S3", "2 food soggy 2 same", SHOWN)  # cites nothing
+    assert examined_truly("S5", "<1> judging owls with tides! <3> mapping trains with wolves.", TITLES)
+    assert not examined_truly("S5", "<1> judging owls with tides.", TITLES)
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("pattern : <1> <3> food", True),
+        ("pattern : <1> <3> food <2> room if food 3", True),
+        ("pattern : <1> <2> food if older", False),  # the second was given its room's level
+        ("pattern : <1> <3> food <4> room if food 3", False),  # the fourth's food is no 3
+        ("pattern : <1> food <2> room", True),
+        ("pattern : <1> food", False),  # one entry is no regularity
+        ("pattern : <1> <9> food", False),
+        ("pattern : <1> <3> food and room", False),  # no clause
+        ("pattern : food", False),
+        ("pattern : <1> 2 <2> 4 vary", True),  # food alone, room alone
+        ("pattern : <1> 2 <3> 5 vary", False),  # food explains both
+        ("pattern : <1> 2 vary", False),
+    ],
+)
+def test_patterns_of_scores(text, holds):
+    assert pattern_holds("S3", text, SHOWN) == holds
+
+
+def test_a_pattern_of_a_single_shown_entry_and_of_manners():
+    assert pattern_holds("S3", "pattern : <1> food", SHOWN[:1])
+    assert pattern_holds("S5", "pattern : <1> <2> judging with!", TITLES)
+    assert not pattern_holds("S5", "pattern : <1> <3> judging with!", TITLES)
+    assert not pattern_holds("S5", "pattern : <1> <2> judging!", TITLES)
+    assert not pattern_holds("S5", "pattern : <1> judging <2> judging vary", TITLES)
+    assert not pattern_holds("S5", "pattern : <1> judging <3> mapping vary", TITLES)  # both join with `with`
+    other = replace(TITLES[2], response="mapping trains and wolves.")
+    assert pattern_holds("S5", "pattern : <1> judging <3> mapping vary", (*TITLES[:2], other))
+
+
+def test_preference_and_application():
+    truth = {"rule": RULE.as_json()}
+    assert preference_is_true("S3", "user : food , room if food 3", truth)
+    assert not preference_is_true("S3", "user : food , staff if food 3", truth)
+    style = {"style": {"opening": 3, "connective": 1, "punctuation": 1}}
+    assert preference_is_true("S5", "user : judging with!", style)
+    assert true_rule(style) == style["style"]
+    assert application_follows("S3", RULE.as_json(), "5", QUERY)
+    assert not application_follows("S3", RULE.as_json(), "3", QUERY)
+    # What follows from a false rule follows all the same.
+    assert application_follows("S3", Rule("contrarian", "staff", "", ()).as_json(), "2", QUERY)
+    assert not application_follows("S3", None, "5", QUERY)
+    assert not application_follows("S3", RULE.as_json(), "5", "a plain sentence")
+    study = "we compare gardens and pearls in a short memoir"
+    assert application_follows("S5", style["style"], "judging gardens with pearls!", study)
+    assert not application_follows("S5", style["style"], "judging gardens with pearls.", study)
+    # The question is never of the older half.
+    assert application_follows("S3", Rule("drifter", "food", "staff", ()).as_json(), "4", QUERY)
+
+
+def test_rewording_keeps_the_content():
+    assert reword("<1> 2 food soggy 2 same staff rude 1") == "<1> 2 food 2 soggy same staff 1 rude"
+    assert reword("<1> seaside pier place after mood cosy") == "<1> seaside place pier after cosy mood"
+    assert reword("user : food , room if food 3") == "user : food , room if food 3"
+
+
+@pytest.mark.parametrize("task", RULES)
+def test_every_rule_is_read_back(task):
+    from tagpr.data.simulated.clauses import rule_text
+
+    for rule in RULES[task]:
+        assert preference_is_true(task, f"user : {rule_text(task, rule)}", {"rule": rule.as_json()})
