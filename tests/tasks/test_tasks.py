@@ -94,7 +94,7 @@ def test_profile_items_read_back_as_they_were_written(name):
     response = "4" if task.kind == "rating" else "comedy" if task.kind == "label" else "a title"
     entry = ProfileEntry(
         entry_id="7",
-        input="" if name == "LaMP_7" else "some text",
+        input="" if name in ("LaMP_7", "S7") else "some text",
         response=response,
         title="a heading" if name == "LaMP_2N" else "",
         date="2015-06-01",
