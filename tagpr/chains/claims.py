@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tagpr.chains.tags import Span, cited_entries, split_at_citations
-from tagpr.data.simulated.clauses import CLAUSE_OF_TEXT, RULE_OF_TEXT, Clause, clause_code
-from tagpr.data.simulated.evidence import is_whole, line_is_true, read_entry
+from tagpr.data.simulated.clauses import CLAUSE_OF_TEXT, COMMA, Clause, clause_code, read_rule
+from tagpr.data.simulated.evidence import is_whole, line_is_true, query_is_true, read_entry
 from tagpr.data.simulated.grammar import read_facts, read_keywords, split_words
 from tagpr.data.simulated.lexicon import ASPECTS, TAG_LABELS
 from tagpr.data.simulated.logic import LOGIC_TASKS, RULES, answers, encode, write_answer
-from tagpr.data.simulated.reasoning import PATTERN, SO, USER, VARY, read_manner, rule_of
+from tagpr.data.simulated.reasoning import PATTERN, QUERY, SO, USER, VARY, read_manner, rule_of
 from tagpr.data.simulated.style import STYLE_TASKS, read_style, write_style
 from tagpr.types import ProfileEntry
 
@@ -93,6 +93,14 @@ def pattern_holds(task: str, text: str, shown: Sequence[ProfileEntry]) -> bool:
     )
 
 
+def query_read_truly(task: str, text: str, query: str) -> bool:
+    """Whether all that the span says of the question is so; S4, S5, S7: it holds words of the question alone."""
+    said = _after(QUERY, text) or text
+    if task in STYLE_TASKS:
+        return bool(said.split()) and set(split_words(said)) <= set(split_words(query))
+    return query_is_true(task, said, query)
+
+
 def preference_is_true(task: str, text: str, truth: Mapping[str, Any]) -> bool:
     """Whether the span names the person's own rule, with all its parts."""
     return _read_rule(task, text) == true_rule(truth)
@@ -113,7 +121,15 @@ def application_follows(task: str, rule: Mapping[str, Any] | None, applied: str 
 
 def reword(text: str) -> str:
     """The same said in another order: `food soggy 2` becomes `food 2 soggy`, `seaside pier place` `seaside place
-    pier`, `after mood cosy` `after cosy mood`."""
+    pier`, `after mood cosy` `after cosy mood`; groups of citations change places, each with what is said of it, and so
+    do the clauses of a rule."""
+    cue, _, said = text.partition(f"{PATTERN} ")
+    groups = [match[0].strip() for match in _GROUPS.finditer(said)]
+    if len(groups) > 1:
+        return f"{cue}{PATTERN} {' '.join(reversed(groups))}"
+    cue, mark, said = text.partition(f"{USER} ")
+    if mark:
+        return f"{cue}{mark}{COMMA.join(reversed(said.split(COMMA)))}"
     text = _TAGS.sub(r"\1 \3 \2", text)
     text = _OTHERS.sub(r"\1 \3 \2", text)
     return _LEVELS.sub(r"\1 \3 \2", text)
@@ -129,7 +145,7 @@ def _read_rule(task: str, text: str) -> Mapping[str, Any] | None:
     said = " ".join((_after(USER, text) or text).split())
     if task in STYLE_TASKS:
         return read_manner(task, said)
-    rule = RULE_OF_TEXT[task].get(said)
+    rule = read_rule(task, said)
     return None if rule is None else rule.as_json()
 
 

@@ -11,6 +11,7 @@ from tagpr.chains.claims import (
     knows,
     pattern_holds,
     preference_is_true,
+    query_read_truly,
     read_claims,
     reword,
     true_rule,
@@ -133,7 +134,19 @@ def test_preference_and_application():
 def test_rewording_keeps_the_content():
     assert reword("<1> 2 food soggy 2 same staff rude 1") == "<1> 2 food 2 soggy same staff 1 rude"
     assert reword("<1> seaside pier place after mood cosy") == "<1> seaside place pier after cosy mood"
-    assert reword("user : food , room if food 3") == "user : food , room if food 3"
+    turned = reword("pattern : <1> <3> food <2> room if food 3")
+    assert turned == "pattern : <2> room if food 3 <1> <3> food"
+    assert pattern_holds("S3", turned, SHOWN)
+    assert reword("user : food , room if food 3") == "user : room if food 3 , food"
+    assert preference_is_true("S3", reword("user : food , room if food 3"), {"rule": RULE.as_json()})
+    assert preference_is_true("S3", "user food , room if food 3", {"rule": RULE.as_json()})  # the cue's mark left out
+
+
+def test_readings_of_the_question():
+    assert query_read_truly("S3", "query : food decent 3 room splendid 5", QUERY)
+    assert not query_read_truly("S3", "query : food decent 3 room splendid 4", QUERY)
+    assert query_read_truly("S5", "query : gardens pearls", "we compare gardens and pearls in a short memoir")
+    assert not query_read_truly("S5", "query : gardens owls", "we compare gardens and pearls in a short memoir")
 
 
 @pytest.mark.parametrize("task", RULES)

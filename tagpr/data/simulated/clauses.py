@@ -88,12 +88,19 @@ def rule_text(task: str, rule: Rule) -> str:
     return COMMA.join(clause.text for clause in clauses_of(task, rule))
 
 
-RULE_OF_TEXT: Mapping[str, Mapping[str, Rule]] = {
-    task: {rule_text(task, rule): rule for rule in RULES[task]} for task in LOGIC_TASKS
+_RULE_OF_CLAUSES: Mapping[str, Mapping[frozenset[str], Rule]] = {
+    task: {frozenset(clause.text for clause in clauses_of(task, rule)): rule for rule in RULES[task]}
+    for task in LOGIC_TASKS
 }
 CLAUSE_OF_TEXT: Mapping[str, Mapping[str, Clause]] = {
     task: {clause.text: clause for rule in RULES[task] for clause in clauses_of(task, rule)} for task in LOGIC_TASKS
 }
+
+
+def read_rule(task: str, text: str) -> Rule | None:
+    """The rule that these clauses make, in whatever order they stand; None where they make none."""
+    said = [" ".join(clause.split()) for clause in text.split(COMMA.strip())]
+    return _RULE_OF_CLAUSES[task].get(frozenset(said)) if len(set(said)) == len(said) else None
 
 
 def deciding_clause(task: str, rule: Rule, facts: Facts, *, older: bool) -> tuple[Clause | None, int]:

@@ -80,17 +80,11 @@ def query_line(task: str, text: str, rule: Rule) -> str:
     facts = read_facts(task, text)
     looks = frozenset(_LOOKS[rule.family].get(task, ())) - {"others"}
     aspects = [aspect for aspect in (rule.a, rule.b) if aspect]
-    words: list[str] = []
-    if task == "S1":
-        for aspect in aspects:
-            one, other = (levels[aspect] for levels in facts.aspects)
-            words.append(f"{aspect} {one} {other} {CHOICES[int(other > one)]}")
-    else:
-        meanings = read_meanings(task, text)
-        mentioned = [aspect for aspect in meanings if aspect in aspects] if task == "S2" else aspects
-        words = [f"{aspect} {' '.join(meanings[aspect])}" for aspect in mentioned]
-        if task == "S2" and rule.family == "additive" and next(iter(meanings)) == mentioned[0]:
-            words[0] += f" {FIRST}"
+    mentioned = list(facts.aspects[0])
+    named = [aspect for aspect in mentioned if aspect in aspects] if task == "S2" else aspects
+    words = [_query_words(task, text, aspect) for aspect in named]
+    if task == "S2" and rule.family == "additive" and mentioned[0] == named[0]:
+        words[0] += f" {FIRST}"
     return " ".join([*words, *_circumstances(task, Reading(0, text, facts, 0, False), looks)])
 
 
@@ -100,15 +94,20 @@ def line_is_true(task: str, said: str, entry: ProfileEntry, *, older: bool) -> b
     reading = read_entry(task, 0, entry, older=older)
     if reading is None or answer != entry.response:
         return False
-    everything = frozenset(column for looks in _LOOKS.values() for column in looks.get(task, ()))
-    true = {*_true_phrases(task, reading, everything), *_circumstances(task, reading, everything)}
-    left = f"{rest} "
-    while left.strip():
-        phrase = max((phrase for phrase in true if left.startswith(f"{phrase} ")), key=len, default="")
-        if not phrase:
-            return False
-        left = left[len(phrase) + 1 :]
-    return bool(rest)
+    return _is_made_of(rest, [*_true_phrases(task, reading), *_circumstances(task, reading, _everything(task))])
+
+
+def query_is_true(task: str, said: str, text: str) -> bool:
+    """Whether what is said of a question is so, and something at all; whatever rule it is said for."""
+    facts = read_facts(task, text)
+    if not is_whole(task, facts):
+        return False
+    aspects = list(facts.aspects[0])
+    true = [_query_words(task, text, aspect) for aspect in aspects]
+    if task == "S2":
+        true.append(f"{true[0]} {FIRST}")
+    reading = Reading(0, text, facts, 0, False)
+    return _is_made_of(" ".join(said.split()), [*true, *_circumstances(task, reading, _everything(task))])
 
 
 # --- the parts of a line ---------------------------------------------------------------------------------------------
@@ -151,9 +150,31 @@ def _relation(score: int, level: int, columns: frozenset[str]) -> str:
     return ""
 
 
-def _true_phrases(task: str, reading: Reading, everything: frozenset[str]) -> Iterator[str]:
+def _query_words(task: str, text: str, aspect: str) -> str:
+    if task != "S1":
+        return f"{aspect} {' '.join(read_meanings(task, text)[aspect])}"
+    one, other = (levels[aspect] for levels in read_facts(task, text).aspects)
+    return f"{aspect} {one} {other} {CHOICES[int(other > one)]}"
+
+
+def _everything(task: str) -> frozenset[str]:
+    return frozenset(column for looks in _LOOKS.values() for column in looks.get(task, ()))
+
+
+def _is_made_of(said: str, phrases: Sequence[str]) -> bool:
+    """Whether a text is some of the phrases in some order, the longest that fits being taken each time."""
+    left = f"{said} "
+    while left.strip():
+        phrase = max((phrase for phrase in phrases if left.startswith(f"{phrase} ")), key=len, default="")
+        if not phrase:
+            return False
+        left = left[len(phrase) + 1 :]
+    return bool(said)
+
+
+def _true_phrases(task: str, reading: Reading) -> Iterator[str]:
     """All that lines in any population may say of the entry's answer."""
-    yield from {"S1": _choice_words, "S2": _tag_words, "S3": _score_words}[task](reading, everything)
+    yield from {"S1": _choice_words, "S2": _tag_words, "S3": _score_words}[task](reading, _everything(task))
     if task == "S3":
         yield from _score_words(reading, frozenset({"steps"}))
         yield from _score_words(reading, frozenset())

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tagpr.data.simulated.clauses import CLAUSE_OF_TEXT, RULE_OF_TEXT, Clause, clause_code, deciding_clause, rule_text
+from tagpr.data.simulated.clauses import CLAUSE_OF_TEXT, Clause, clause_code, deciding_clause, read_rule, rule_text
 from tagpr.data.simulated.grammar import read_facts
 from tagpr.data.simulated.items import ItemDials, draw_item
 from tagpr.data.simulated.logic import LOGIC_TASKS, RULES, Rule, answers, encode
@@ -43,8 +43,12 @@ def test_clauses_decide_as_rules_do(task):
 
 @pytest.mark.parametrize("task", LOGIC_TASKS)
 def test_every_rule_has_words_of_its_own(task):
-    assert len(RULE_OF_TEXT[task]) == len(RULES[task])
-    assert all(rule_text(task, rule) == text for text, rule in RULE_OF_TEXT[task].items())
+    for rule in RULES[task]:
+        words = rule_text(task, rule)
+        assert read_rule(task, words) == rule
+        assert read_rule(task, " , ".join(reversed(words.split(" , ")))) == rule
+        assert read_rule(task, f"{words} , {words}") is None
+        assert read_rule(task, words.split()[-1]) != rule or words == rule.a
     assert all(clause.text == text for text, clause in CLAUSE_OF_TEXT[task].items())
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tagpr.data.simulated.evidence import columns_for, entry_line, line_is_true, query_line, read_entry
+from tagpr.data.simulated.evidence import columns_for, entry_line, line_is_true, query_is_true, query_line, read_entry
 from tagpr.data.simulated.logic import FAMILIES, Rule
 from tagpr.types import ProfileEntry
 
@@ -83,6 +83,17 @@ def test_entries_that_cannot_be_read():
     assert read_entry("S3", 1, cut, older=True) is None
     assert read_entry("S2", 1, foreign, older=True) is None
     assert not line_is_true("S3", "4 food soggy 2", cut, older=True)
+
+
+def test_what_is_said_of_a_question():
+    assert query_is_true("S3", "food soggy 2 weekend", VISIT.input)
+    assert not query_is_true("S3", "food soggy 3", VISIT.input)
+    assert not query_is_true("S3", "", VISIT.input)
+    assert query_is_true("S2", "place pier seaside first things 4 usual newer", VENUE.input)
+    assert not query_is_true("S2", "mood snug cosy first", VENUE.input)
+    assert query_is_true("S1", "room 4 3 [1] [1] new", CHOICE.input)
+    assert not query_is_true("S1", "room 4 3 [2]", CHOICE.input)
+    assert not query_is_true("S1", "room 4 3 [1]", "a plain sentence")
 
 
 def test_query_lines_hold_what_the_rule_touches():

@@ -14,6 +14,7 @@ from tagpr.chains.claims import (
     examined_truly,
     pattern_holds,
     preference_is_true,
+    query_read_truly,
     read_claims,
 )
 from tagpr.chains.taggers.rules import RulesTagger
@@ -109,6 +110,7 @@ def test_reference_chains_are_true_in_every_span(prompts: list[Prompt]) -> None:
         assert examined_truly(task, texts["examine_examples"], prompt.history)
         assert pattern_holds(task, texts["identify_patterns"], prompt.history)
         assert preference_is_true(task, texts["infer_preference"], truth)
+        assert "analyze_query" not in texts or query_read_truly(task, texts["analyze_query"], prompt.record.query)
         claims = read_claims(task, parsed.spans)
         assert set(claims.cited) <= {place + 1 for place in truth["evidence"]}
         assert application_follows(task, claims.rule, claims.applied, prompt.record.query)
