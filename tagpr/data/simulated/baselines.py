@@ -16,7 +16,7 @@ from tagpr.data.retrieval import bm25_scores
 from tagpr.data.simulated.grammar import read_facts, read_keywords, read_mentions, split_words
 from tagpr.data.simulated.lexicon import ASPECTS
 from tagpr.data.simulated.logic import LOGIC_TASKS, read_answer, write_answer
-from tagpr.data.simulated.style import read_style, style_parts, write_style
+from tagpr.data.simulated.style import STYLE_WORDS, read_style, style_parts, write_style
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import Record
 
@@ -110,8 +110,8 @@ def symbolic(train: Sequence[Record], asked: Sequence[Record]) -> list[str]:
     for record in asked:
         own = _part_counts(task, [entry.response for entry in record.profile])
         style = {
-            part: max(common[part], key=lambda value, part=part: (own[part][value], common[part][value]))
-            for part in style_parts(task)
+            part: max(range(len(words)), key=lambda value, part=part: (own[part][value], common[part][value]))
+            for part, words in STYLE_WORDS[task].items()
         }
         found.append(write_style(task, style, read_keywords(record.query)))
     return found

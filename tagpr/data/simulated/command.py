@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def compose_source(settings: Sequence[str]) -> SimulatedSource:
     """The source as a run would build it from conf/data/simulated.yaml and these overrides. Raises UserError."""
     import hydra
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
@@ -68,9 +69,11 @@ def compose_source(settings: Sequence[str]) -> SimulatedSource:
         assert isinstance(node, dict), "data is a mapping"
         node.pop("seed")  # given to `records`
         return instantiate(OmegaConf.create(node), _convert_="all")
-    except CONFIG_ERRORS as error:
+    except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
+        raise
+    except CONFIG_ERRORS as error:
         raise UserError(explain(error, list(settings), conf_dir())) from None
 
 
