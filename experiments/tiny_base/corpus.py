@@ -1,10 +1,10 @@
 """General simulated text: what a pretrained model brings along, and nothing about any person.
 
-Every drill is a user message and its completion. Drills teach copying, looking things up by entry number or by
-content, reading words' meanings, comparing, counting and majority, in the prompt's own form (`<1> text => response`,
-`? text =>`), with thinking as plain words that name the evidence before the conclusion. What they do not hold: tags,
-people, a rule of the simulated tasks, an answer of theirs that depends on a history. Responses in the drills' lists are
-drawn at random or depend on general words only.
+Every drill is a user message and its completion. Drills teach copying, looking things up by entry number, by content or
+by attribute, reading words' meanings, comparing levels, counting and majority, in the prompt's own form
+(`<1> text => response`, `? text =>`), with thinking as plain words that name the evidence before the conclusion. What
+they do not hold: tags, people, a rule of the simulated tasks, an answer of theirs that depends on a history. Responses
+in the drills' lists are drawn at random or depend on general words only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from typing import NamedTuple
 
 from experiments.tiny_base.words import FILLERS, GENERAL_KINDS, GENERAL_LEVELS
 from tagpr.data.simulated import lexicon
-from tagpr.data.simulated.grammar import FRAMES
+from tagpr.data.simulated.evidence import AFTER, BEFORE, DOWN, FLIP, SAME, UP
+from tagpr.data.simulated.grammar import read_keywords, read_mentions
+from tagpr.data.simulated.items import ItemDials, draw_item
+from tagpr.data.simulated.style import ENDINGS, STYLE_WORDS
 from tagpr.markup import ARROW, THINK_CLOSE, THINK_OPEN, entry_marker
 from tagpr.tasks import ALL_TASKS
 
@@ -36,40 +39,63 @@ def _meanings(table: dict[str, dict[str, tuple[str, ...]]]) -> dict[str, tuple[s
 GENERAL_MEANINGS = {**_meanings(GENERAL_KINDS), **_meanings(GENERAL_LEVELS)}
 WORLD_MEANINGS = {word: (m.label, m.aspect) for table in lexicon.MEANINGS.values() for word, m in table.items()}
 MEANINGS = {**GENERAL_MEANINGS, **WORLD_MEANINGS}
-WORLD_WORDS = (*lexicon.KEYWORDS, *lexicon.VENUE_KINDS, *lexicon.STUDY_KINDS, *lexicon.OPENERS, *lexicon.JOINERS)
-ALL_WORDS = (*MEANINGS, *WORLD_WORDS, *lexicon.TAG_LABELS, *(n for names in GENERAL_KINDS.values() for n in names))
-MARKS = (".", "!", "~", "...", ",", ";", "-", "?")
+STYLE_VOCABULARY = tuple(
+    dict.fromkeys(w for parts in STYLE_WORDS.values() for values in parts.values() for w in values if w.isalpha())
+)
+WORLD_WORDS = (*lexicon.KEYWORDS, *lexicon.VENUE_KINDS, *lexicon.STUDY_KINDS, *STYLE_VOCABULARY)
+GENERAL_NAMES = tuple(name for names in GENERAL_KINDS.values() for name in names)
+ALL_WORDS = (*MEANINGS, *WORLD_WORDS, *lexicon.TAG_LABELS, *GENERAL_NAMES)
+MARKS = (*ENDINGS, ",", ";", "-", "?")
 SYLLABLES = ("ba", "ko", "mi", "ru", "te", "sa", "no", "li", "du", "pe", "fa", "go")
+DESCRIBED = ("S2", "S3")  # tasks whose texts hold words of meaning
+STUDIES = ("S4", "S5", "S7")  # tasks whose texts hold two keywords
+# Texts of the world: patterns and pairs of values of train people only, words of all; the weather goes with nothing.
+DIALS = ItemDials(
+    held_out_frames=0.0,
+    held_out_words=0.4,
+    held_out_pairs=False,
+    all_mentioned=0.6,
+    min_decoys=1,
+    max_decoys=4,
+    weather_strength=0.0,
+    broken=False,
+)
 
 
 def general_item(rng: random.Random, table: dict[str, dict[str, tuple[str, ...]]], num: int) -> tuple[str, list[str]]:
-    """A text with one word of each of `num` kinds among small words, and those words in order of appearance."""
-    words = [rng.choice(rng.choice(list(table[kind].values()))) for kind in rng.sample(list(table), num)]
+    """A text with one word of each of `num` kinds among small words, and those words in order of appearance.
+
+    A measure's name may stand beside its word: `tiny size`, `the size was tiny`.
+    """
+    kinds = rng.sample(list(table), num)
+    words = [rng.choice(rng.choice(list(table[kind].values()))) for kind in kinds]
     text: list[str] = []
-    for word in words:
-        text += [*rng.sample(FILLERS, rng.choice((0, 1, 1, 2))), word]
+    named = table is GENERAL_LEVELS and rng.random() < 0.7
+    turned = rng.random() < 0.4
+    for kind, word in zip(kinds, words, strict=True):
+        text += rng.sample(FILLERS, rng.choice((0, 1, 1, 2)))
+        text += (
+            ([kind, *rng.sample(("was", "is", "had"), rng.choice((0, 1))), word] if turned else [word, kind])
+            if named
+            else [word]
+        )
     if rng.random() < 0.3:
         text.insert(rng.randrange(len(text)), rng.choice(WORLD_WORDS))
     return " ".join(text), words
 
 
 def world_item(rng: random.Random, task: str) -> tuple[str, list[str]]:
-    """A description from the simulated world, and its meaningful words in order of appearance."""
-    fields = {"kind": rng.choice(lexicon.KINDS[task])}
-    if task == "S5":
-        fields["a"], fields["b"] = rng.sample(lexicon.KEYWORDS, 2)
-    else:
-        for aspect, labels in lexicon.ASPECTS[task].items():
-            fields[aspect] = rng.choice(rng.choice(list(labels.values())))
-    frame = rng.choice(FRAMES[task])
-    order = sorted((name for name in fields if name != "kind"), key=lambda name: frame.index("{" + name + "}"))
-    return frame.format(**fields), [fields[name] for name in order]
+    """A text of the simulated world, and its keywords or words of meaning (decoys left out) in order of appearance."""
+    text = draw_item(task, DIALS, rng).text
+    if task in STUDIES:
+        return text, list(read_keywords(text))
+    return text, [m.word for m in read_mentions(task, text) if m.aspect in lexicon.ASPECTS[task]]
 
 
 def any_item(rng: random.Random) -> str:
     draw = rng.random()
     if draw < 0.45:
-        return world_item(rng, rng.choice(tuple(FRAMES)))[0]
+        return world_item(rng, rng.choice((*DESCRIBED, *STUDIES)))[0]
     if draw < 0.7:
         return general_item(rng, rng.choice((GENERAL_KINDS, GENERAL_LEVELS)), rng.choice((2, 3)))[0]
     return " ".join(any_words(rng, rng.randint(1, 4)))
@@ -89,7 +115,9 @@ def any_response(rng: random.Random) -> str:
     """What may stand after an arrow: a word, a number, a few words with a mark."""
     draw = rng.random()
     if draw < 0.35:
-        return rng.choice((*lexicon.TAG_LABELS, *(n for names in GENERAL_KINDS.values() for n in names)))
+        return rng.choice((*lexicon.TAG_LABELS, *GENERAL_NAMES))
+    if draw < 0.38:
+        return rng.choice(lexicon.CHOICES)
     if draw < 0.6:
         return str(rng.randint(1, 5))
     words = any_words(rng, rng.randint(2, 5))
@@ -101,13 +129,18 @@ def entries(cue: str, pairs: Sequence[tuple[str, str]], query: str) -> str:
     return "\n".join([f"{cue} :", *lines, f"? {query} {ARROW}"])
 
 
-def thought(steps: Sequence[str], answer: str) -> str:
-    return f"{THINK_OPEN}{chr(10).join(steps)}{THINK_CLOSE}{answer}"
+def thought(steps: Sequence[str], answer: str, between: str = "\n") -> str:
+    return f"{THINK_OPEN}{between.join(steps)}{THINK_CLOSE}{answer}"
+
+
+def either(rng: random.Random) -> str:
+    """What stands between lines of evidence: lines of one tag will stand in one line."""
+    return rng.choice(("\n", " "))
 
 
 def how_many(rng: random.Random) -> int:
-    """Entries of a list."""
-    return rng.choice((2, 3, 4, 5, 6, 6))
+    """Entries of a list; seldom many."""
+    return rng.choice((2, 3, 4, 5, 6, 6)) if rng.random() < 0.98 else rng.randint(8, 24)
 
 
 def some(rng: random.Random, num: int, low: int = 1) -> list[int]:
@@ -165,66 +198,186 @@ def knowledge(rng: random.Random) -> Example:
     words = rng.sample(list(MEANINGS), rng.randint(3, 7))
     draw = rng.random()
     if draw < 0.5:
-        answer = " , ".join(f"{MEANINGS[word][0]} from {word} by {MEANINGS[word][1]}" for word in words)
+        answer = " , ".join(f"{MEANINGS[word][1]} {word} {MEANINGS[word][0]}" for word in words)
         return Example(f"means :\n? {' '.join(words)} {ARROW}", answer, False)
     if draw < 0.8:
-        answer = " , ".join(f"{word} by {MEANINGS[word][1]} so : {MEANINGS[word][0]}" for word in words)
+        answer = " , ".join(f"{MEANINGS[word][0]} {word} {MEANINGS[word][1]}" for word in words)
         return Example(f"words :\n? {' '.join(words)} {ARROW}", answer, False)
     answer = " ".join(MEANINGS[word][0] for word in words)
     return Example(f"means :\n? {' '.join(words)} means {ARROW}", answer, False)
 
 
+def meaningful_item(rng: random.Random, of_world: float) -> tuple[str, list[str]]:
+    """A text and its words of meaning, in order."""
+    if rng.random() < of_world:
+        return world_item(rng, rng.choice(DESCRIBED))
+    table = rng.choice((GENERAL_KINDS, GENERAL_LEVELS))
+    return general_item(rng, table, rng.choice((2, 3, 3, 4)))
+
+
+def fact(word: str) -> str:
+    """`heat icy 1`: of which kind, the word, what it means."""
+    name, kind = MEANINGS[word]
+    return f"{kind} {word} {name}"
+
+
 def read_item(rng: random.Random) -> Example:
-    """Every meaningful word of one description, in order."""
+    """Every meaningful word of one text, in its order or in a called one, or small things that it names."""
+    if rng.random() < 0.3:
+        task = rng.choice(DESCRIBED)
+        text = draw_item(task, DIALS, rng).text
+        small = [m for m in read_mentions(task, text) if m.aspect not in lexicon.ASPECTS[task]]
+        steps = [f"{m.aspect} {m.word} {m.label}" for m in small]
+        return Example(
+            f"read :\n? {text} {ARROW} count", thought([*steps, f"count {len(small)}"], str(len(small))), True
+        )
+    text, words = meaningful_item(rng, 0.6)
     if rng.random() < 0.5:
-        text, words = world_item(rng, rng.choice(tuple(lexicon.ASPECTS)))
+        return Example(f"read :\n? {text} {ARROW}", thought([fact(w) for w in words], MEANINGS[words[-1]][0]), True)
+    called = rng.sample(words, rng.randint(1, len(words)))
+    query = f"{text} {ARROW} {' '.join(MEANINGS[word][1] for word in called)}"
+    steps = ["query : " + " ".join(fact(word) for word in called), f"so : {MEANINGS[called[-1]][0]}"]
+    return Example(f"read :\n? {query} {ARROW}", thought(steps, MEANINGS[called[-1]][0]), True)
+
+
+def look(rng: random.Random) -> Example:
+    """The word of attribute X in entry k, for some entries and one, some or all of their attributes. Responses are
+    drawn at random."""
+    draw = rng.random()
+    num = how_many(rng)
+    if draw < 0.7:
+        task = "S3" if draw < 0.45 else "S2"
+        kinds = list(lexicon.ASPECTS[task])
+        items = [world_item(rng, task) for _ in range(num)]
     else:
-        text, words = general_item(rng, rng.choice((GENERAL_KINDS, GENERAL_LEVELS)), 3)
-    steps = [f"{word} by {MEANINGS[word][1]} so : {MEANINGS[word][0]}" for word in words]
-    if rng.random() < 0.5:
-        return Example(f"read :\n? {text} {ARROW}", thought(steps, MEANINGS[words[-1]][0]), True)
-    kind = rng.randrange(len(words))
-    query = f"{text} {ARROW} {MEANINGS[words[kind]][1]}"
-    steps = [f"query : {words[kind]} by {MEANINGS[words[kind]][1]}", f"so : {MEANINGS[words[kind]][0]}"]
-    return Example(f"read :\n? {query} {ARROW}", thought(steps, MEANINGS[words[kind]][0]), True)
+        table = rng.choice((GENERAL_LEVELS, GENERAL_LEVELS, GENERAL_KINDS))
+        kinds = rng.sample(list(table), 3)
+        part = {kind: table[kind] for kind in kinds}
+        items = [general_item(rng, part, rng.choice((2, 3, 3))) for _ in range(num)]
+    pairs = [(text, any_response(rng)) for text, _ in items]
+    if rng.random() < 0.4:
+        kinds = rng.sample(kinds, rng.randint(1, 2))
+    chosen = some(rng, num, 2)[:5]
+    steps = []
+    for k in chosen:
+        of_kind = {MEANINGS[word][1]: word for word in items[k - 1][1]}
+        said = " ".join(fact(of_kind[kind]) for kind in kinds if kind in of_kind)
+        steps.append(f"{entry_marker(k)} {said or 'none'}")
+    query = " ".join((*kinds, *(entry_marker(k) for k in chosen)))
+    return Example(entries("look", pairs, query), thought(steps, steps[-1].split()[-1], either(rng)), True)
+
+
+def relation(score: int, level: int, *, flips: bool, ways: bool) -> str:
+    """How a number stands to a level: `same`, `flip` (6 - level), `up` or `down` by one or two; "" else."""
+    if score == level:
+        return SAME
+    if flips and score == 6 - level:
+        return FLIP
+    if ways and abs(score - level) <= 2:
+        return UP if score > level else DOWN
+    return ""
+
+
+def facts(rng: random.Random) -> Example:
+    """Numbered lists of general words: an entry's number, the level of each of its measures and how the number stands
+    to it; then what holds most often. Numbers are random, or mostly those of one measure of the list."""
+    kinds = rng.sample(list(GENERAL_LEVELS), 3)
+    table = {kind: GENERAL_LEVELS[kind] for kind in kinds}
+    num = how_many(rng)
+    favourite = rng.choice((*kinds, *kinds, None, None))
+    turned = rng.random() < 0.25
+    flips, ways = rng.random() < 0.6, rng.random() < 0.4
+    pairs: list[tuple[str, str]] = []
+    lines: list[str] = []
+    holds: list[list[str]] = []
+    for k in range(1, num + 1):
+        text, words = general_item(rng, table, 3)
+        level = {MEANINGS[word][1]: int(MEANINGS[word][0]) for word in words}
+        word_of = {MEANINGS[word][1]: word for word in words}
+        score = rng.randint(1, 5)
+        if favourite and rng.random() < 0.85:
+            score = 6 - level[favourite] if turned else level[favourite]
+        how = {kind: relation(score, level[kind], flips=flips, ways=ways) for kind in kinds}
+        said = " ".join(f"{fact(word_of[kind])} {how[kind]}".rstrip() for kind in kinds)
+        pairs.append((text, str(score)))
+        lines.append(f"{entry_marker(k)} {score} {said}")
+        holds.append([kind + (" flip" if how[kind] == FLIP else "") for kind in kinds if how[kind] in (SAME, FLIP)])
+    chosen = some(rng, num, 3)[:5]
+    steps = [lines[k - 1] for k in chosen]
+    # With a call the entries are given; without one the reader chooses some by itself.
+    query, query_words = general_item(rng, table, 3)
+    calls = " ".join((*kinds, *(entry_marker(k) for k in chosen)))
+    query = f"{query} {calls}" if rng.random() < 0.7 else query
+    return _most_common("facts", rng, pairs, query, query_words, chosen, steps, [holds[k - 1] for k in chosen])
+
+
+def _most_common(
+    cue: str,
+    rng: random.Random,
+    pairs: Sequence[tuple[str, str]],
+    query: str,
+    query_words: Sequence[str],
+    chosen: Sequence[int],
+    steps: list[str],
+    holds: Sequence[Sequence[str]],
+) -> Example:
+    """Evidence, what holds in most of it with two entries that show it, and the query's own meaning of that kind."""
+    between = either(rng)
+    if rng.random() < 0.3:
+        return Example(entries(cue, pairs, query), thought(steps, pairs[chosen[-1] - 1][1], between), True)
+    counts = {held: sum(held in one for one in holds) for one in holds for held in one}
+    best = max(counts.values(), default=0)
+    winners = [held for held, count in counts.items() if count == best]
+    evidence = between.join(steps)
+    of_kind = {MEANINGS[word][1]: word for word in query_words}
+    if best < 2 or len(winners) > 1 or winners[0].split()[0] not in of_kind:
+        shown = " ".join(f"{entry_marker(k)} {pairs[k - 1][1]}" for k in chosen[:2])
+        return Example(entries(cue, pairs, query), thought([evidence, f"pattern : {shown} vary"], "none"), True)
+    winner = winners[0]
+    shown = " ".join([entry_marker(k) for k, one in zip(chosen, holds, strict=True) if winner in one][:2])
+    word = of_kind[winner.split()[0]]
+    name = MEANINGS[word][0]
+    answer = str(6 - int(name)) if winner.endswith("flip") else name
+    steps = [evidence, f"pattern : {shown} {winner}", f"of {winner}", f"query : {fact(word)}", f"so : {answer}"]
+    return Example(entries(cue, pairs, query), thought(steps, answer), True)
 
 
 def find(rng: random.Random) -> Example:
-    """Each entry's response is the meaning of one of its own general words: which word was it, and of which kind are
-    most of these words? Half of the lists have a favourite kind, the others none."""
-    table = rng.choice((GENERAL_KINDS, GENERAL_LEVELS))
+    """The same of kinds: each entry's response is the meaning of one of its own general words. Which word was it, of
+    which kind, what else stood before and after it, and of which kind are most? Half of the lists have a favourite."""
+    table = rng.choice((GENERAL_KINDS, GENERAL_KINDS, GENERAL_LEVELS))
     num = how_many(rng)
     favourite = rng.choice((*table, *(None for _ in table)))
+    tells_others = rng.random() < 0.6
     pairs: list[tuple[str, str]] = []
-    read: list[tuple[str, str, str]] = []
+    lines: list[str] = []
+    holds: list[list[str]] = []
     while len(pairs) < num:
         text, words = general_item(rng, table, rng.choice((2, 3, 3)))
         kinds = [MEANINGS[word][1] for word in words]
-        word = words[kinds.index(favourite)] if favourite in kinds and rng.random() < 0.8 else rng.choice(words)
+        word = words[kinds.index(favourite)] if favourite in kinds and rng.random() < 0.85 else rng.choice(words)
         name, kind = MEANINGS[word]
-        if sum(MEANINGS[other][0] == name for other in words) == 1:
-            pairs.append((text, name))
-            read.append((name, word, kind))
-    chosen = some(rng, len(pairs), 2)[:4]
-    steps = [f"{entry_marker(k)} {read[k - 1][0]} from {read[k - 1][1]} by {read[k - 1][2]}" for k in chosen]
-    # Without a call the reader chooses three entries or so by itself.
-    query = " ".join(entry_marker(k) for k in chosen) if rng.random() < 0.5 else general_item(rng, table, 3)[0]
-    if rng.random() < 0.3:
-        return Example(entries("find", pairs, query), thought(steps, pairs[chosen[-1] - 1][1]), True)
-    kinds = [read[k - 1][2] for k in chosen]
-    most_said = max(dict.fromkeys(kinds), key=kinds.count)
-    agree = [k for k in chosen if read[k - 1][2] == most_said]
-    if len(agree) >= 2 and kinds.count(most_said) > max([kinds.count(k) for k in kinds if k != most_said], default=0):
-        steps.append(f"pattern : {' '.join(f'{entry_marker(k)} {read[k - 1][1]}' for k in agree[:2])} by {most_said}")
-    else:
-        most_said = "none"
-        steps.append(f"pattern : {' '.join(f'{entry_marker(k)} {read[k - 1][1]}' for k in chosen[:2])} vary")
-    return Example(entries("find", pairs, f"most {query}"), thought(steps, most_said), True)
+        if sum(MEANINGS[other][0] == name for other in words) > 1:
+            continue
+        line = [f"{entry_marker(len(pairs) + 1)} {name} {word} {kind}"]
+        for place, other in enumerate(words):
+            if other != word and tells_others:
+                side = AFTER if place < words.index(word) else BEFORE
+                line.append(f"{side} {MEANINGS[other][1]} {MEANINGS[other][0]}")
+        pairs.append((text, name))
+        lines.append(" ".join(line))
+        holds.append([kind])
+    chosen = some(rng, num, 2)[:5]
+    query, query_words = general_item(rng, table, 3)
+    calls = " ".join(entry_marker(k) for k in chosen)
+    query = f"{query} {calls}" if rng.random() < 0.5 else query
+    steps = [lines[k - 1] for k in chosen]
+    return _most_common("find", rng, pairs, query, query_words, chosen, steps, [holds[k - 1] for k in chosen])
 
 
 def find_world(rng: random.Random) -> Example:
     """A meaning is named by the prompt, the word that has it is looked up in the numbered description."""
-    task = rng.choice(tuple(lexicon.ASPECTS))
+    task = rng.choice(DESCRIBED)
     items = [world_item(rng, task) for _ in range(how_many(rng))]
     pairs = [(text, any_response(rng)) for text, _ in items]
     calls, steps = [], []
@@ -235,10 +388,37 @@ def find_world(rng: random.Random) -> Example:
         if names.count(name) > 1:
             continue
         calls.append(f"{entry_marker(k)} {name}")
-        steps.append(f"{entry_marker(k)} {name} from {word} by {kind}")
+        steps.append(f"{entry_marker(k)} {name} {word} {kind}")
     if not steps:
         return find_world(rng)
-    return Example(entries("find", pairs, " ".join(calls)), thought(steps, word), True)
+    return Example(entries("look", pairs, " ".join(calls)), thought(steps, steps[-1].split()[-2], either(rng)), True)
+
+
+def options(rng: random.Random) -> Example:
+    """Two descriptions of general things in one text: the levels of both, per measure, and which is higher."""
+    kinds = rng.sample(list(GENERAL_LEVELS), 3)
+    table = {kind: GENERAL_LEVELS[kind] for kind in kinds}
+    pairs: list[tuple[str, str]] = []
+    lines: list[str] = []
+    for k in range(1, rng.choice((2, 2, 3, 4)) + 1):
+        texts, levels = [], []
+        for _ in lexicon.CHOICES:
+            text, words = general_item(rng, table, 3)
+            texts.append(text)
+            levels.append({MEANINGS[word][1]: MEANINGS[word][0] for word in words})
+        choice = rng.choice(lexicon.CHOICES)
+        said = []
+        for kind in kinds:
+            one, other = (found[kind] for found in levels)
+            higher = "" if one == other else SAME if (one > other) == (choice == lexicon.CHOICES[0]) else FLIP
+            said.append(f"{kind} {one} {other} {higher}".rstrip())
+        lead = rng.choice(FILLERS)
+        pairs.append((f'{lead} [1]: "{texts[0]}" [2]: "{texts[1]}"', choice))
+        lines.append(" ".join([entry_marker(k), choice, *said]))
+    chosen = some(rng, len(pairs), 1)[:3]
+    query = " ".join((*kinds, *(entry_marker(k) for k in chosen)))
+    steps = [lines[k - 1] for k in chosen]
+    return Example(entries("compare", pairs, query), thought(steps, pairs[chosen[-1] - 1][1], either(rng)), True)
 
 
 # --- comparing, counting, majority -----------------------------------------------------------------------------------
@@ -263,11 +443,28 @@ def most(rng: random.Random) -> Example:
 
 
 def compare(rng: random.Random) -> Example:
+    """Sums on levels: which is more, by how it stands to another, the other way round (6 - level), two to one toward a
+    second level, above or below."""
     steps = []
-    for _ in range(rng.randint(2, 4)):
+    for _ in range(rng.randint(2, 5)):
         one, other = rng.randint(1, 5), rng.randint(1, 5)
         verdict = "same" if one == other else ("more" if one > other else "less")
-        steps.append((f"{one} {other}", verdict))
+        toward = (2 * (2 * one + other) + 3) // 6
+        close = "close" if abs(one - other) < 2 else "none"
+        steps.append(
+            rng.choice(
+                (
+                    (f"{one} {other}", verdict),
+                    (f"{one} flip", str(6 - one)),
+                    (f"{one} {other} flip", relation(one, other, flips=True, ways=True) or "none"),
+                    (f"{one} {other} up", relation(one, other, flips=False, ways=True) or "none"),
+                    (f"{one} toward {other}", str(toward)),
+                    (f"{one} above {other}", "yes" if one > other else "no"),
+                    (f"{one} below {other}", "yes" if one < other else "no"),
+                    (f"{one} {other} close", close),
+                )
+            )
+        )
     query = " ; ".join(step for step, _ in steps)
     return Example(f"compare :\n? {query} {ARROW}", " ; ".join(f"{step} {verdict}" for step, verdict in steps), False)
 
@@ -295,49 +492,72 @@ def form(rng: random.Random) -> Example:
 
 
 def shape(rng: random.Random) -> Example:
-    """First word, middle word and final mark of responses called by number; or a new text's nouns put between those of
-    the last one called."""
-    pairs, manners = [], []
+    """The small words and the final mark of responses called by number, nouns left out; or a new text's nouns put
+    between those of the last one called."""
+    pairs: list[tuple[str, str]] = []
+    shapes: list[tuple[list[str], str]] = []
+    places = sorted(rng.sample(range(rng.choice((3, 4, 4, 5))), 2))  # of the nouns, in all responses of the list
+    num_parts = max(places[1] - 1, rng.choice((2, 2, 3)))
     for _ in range(how_many(rng)):
-        first, one, middle, two = any_words(rng, 4)
+        parts, nouns = any_words(rng, num_parts), any_words(rng, 2)
         end = rng.choice(MARKS)
-        text = world_item(rng, "S5")[0] if rng.random() < 0.7 else any_item(rng)
-        pairs.append((text, f"{first} {one} {middle} {two}{end}"))
-        manners.append((first, middle, end))
-    chosen = some(rng, len(pairs), 1)[:3]
+        text = world_item(rng, rng.choice(STUDIES))[0] if rng.random() < 0.7 else any_item(rng)
+        pairs.append((text if rng.random() < 0.9 else "", _put(parts, nouns, places) + end))
+        shapes.append((parts, end))
+    chosen = some(rng, len(pairs), 1)[:4]
     called = " ".join(entry_marker(k) for k in chosen)
-    if rng.random() < 0.4:
-        steps = [f"{entry_marker(k)} {first} {middle}{end}" for k in chosen for first, middle, end in [manners[k - 1]]]
-        return Example(entries("shape", pairs, called), thought(steps, pairs[chosen[-1] - 1][1]), True)
-    text, nouns = world_item(rng, "S5") if rng.random() < 0.7 else general_item(rng, GENERAL_KINDS, 2)
-    first, middle, end = manners[chosen[-1] - 1]
-    answer = f"{first} {nouns[0]} {middle} {nouns[1]}{end}"
-    steps = [f"{entry_marker(k)} {pairs[k - 1][1]}" for k in chosen]
-    steps += [f"parts : {first} {middle}{end}", f"so : {answer}", f"check : {first} {middle}{end}"]
+    if rng.random() < 0.3:
+        steps = [f"{entry_marker(k)} {' '.join(shapes[k - 1][0])}{shapes[k - 1][1]}" for k in chosen]
+        return Example(entries("shape", pairs, called), thought(steps, pairs[chosen[-1] - 1][1], either(rng)), True)
+    text, nouns = world_item(rng, rng.choice(STUDIES)) if rng.random() < 0.7 else general_item(rng, GENERAL_KINDS, 2)
+    parts, end = shapes[chosen[-1] - 1]
+    answer = _put(parts, nouns, places) + end
+    shown = f"{' '.join(parts)}{end}"
+    evidence = either(rng).join(f"{entry_marker(k)} {pairs[k - 1][1]}" for k in chosen)
+    steps = [evidence, f"parts : {shown}", f"so : {answer}", f"check : {shown}"]
     query = f"{text} {ARROW} {called}" if rng.random() < 0.5 else text
     return Example(entries("shape", pairs, query), thought(steps, answer), True)
 
 
+def _put(parts: Sequence[str], nouns: Sequence[str], places: Sequence[int]) -> str:
+    """The parts with the two nouns at these places of the whole."""
+    words = list(parts)
+    for noun, place in zip(nouns, places, strict=True):
+        words.insert(min(place, len(words)), noun)
+    return " ".join(words)
+
+
 def pick(rng: random.Random) -> Example:
-    """The query's word of a kind that the thought names first, whatever the entries above it say."""
-    if rng.random() < 0.5:
-        task = rng.choice(tuple(lexicon.ASPECTS))
+    """The query's word of a kind that the prompt names, whatever the entries above it say; a level may be turned round
+    or drawn toward a second one."""
+    draw = rng.random()
+    if draw < 0.35:
+        table, task = {}, "S2" if draw < 0.15 else "S3"
         texts = [world_item(rng, task) for _ in range(how_many(rng) + 1)]
     else:
-        table = rng.choice((GENERAL_KINDS, GENERAL_LEVELS))
+        table = GENERAL_LEVELS if draw < 0.8 else GENERAL_KINDS
         texts = [general_item(rng, table, 3) for _ in range(how_many(rng) + 1)]
     query, words = texts.pop()
     pairs = [(text, any_response(rng)) for text, _ in texts]
-    word = rng.choice(words)
-    name, kind = MEANINGS[word]
-    steps = [f"of {kind}", f"query : {word} by {kind}", f"so : {name}"]
-    return Example(entries("pick", pairs, query), thought(steps, name), True)
+    word, second = rng.sample(words, 2)
+    (name, kind), (other, second_kind) = MEANINGS[word], MEANINGS[second]
+    answer, call, said = name, kind, fact(word)
+    if name.isdigit() and table is GENERAL_LEVELS and rng.random() < 0.5:
+        if rng.random() < 0.5:
+            answer, call = str(6 - int(name)), f"{kind} flip"
+        else:
+            answer = str((2 * (2 * int(name) + int(other)) + 3) // 6)
+            call, said = f"{kind} toward {second_kind}", f"{fact(word)} {fact(second)}"
+    steps = [f"of {call}", f"query : {said}", f"so : {answer}"]
+    shown = f"{query} {ARROW} {call}" if rng.random() < 0.5 else query
+    return Example(entries("pick", pairs, shown), thought(steps, answer), True)
 
 
 def keywords(rng: random.Random) -> Example:
     """The two nouns of a description, in order, whatever the entries above it say."""
-    text, words = world_item(rng, "S5")
-    pairs = [(world_item(rng, "S5")[0], any_response(rng)) for _ in range(rng.choice((0, 2, 4, 6)))]
+    task = rng.choice(STUDIES)
+    text, words = world_item(rng, task)
+    pairs = [(world_item(rng, task)[0], any_response(rng)) for _ in range(rng.choice((0, 2, 4, 6)))]
     return Example(entries("words", pairs, text), thought([f"query : {' '.join(words)}"], " and ".join(words)), True)
 
 
@@ -346,7 +566,7 @@ def keywords(rng: random.Random) -> Example:
 
 def describe(rng: random.Random) -> Example:
     """Descriptions as plain text."""
-    texts = [world_item(rng, rng.choice(tuple(FRAMES)))[0] for _ in range(rng.randint(1, 3))]
+    texts = [world_item(rng, rng.choice(("S1", *DESCRIBED, *STUDIES)))[0] for _ in range(rng.randint(1, 3))]
     return Example("write :\n? words " + ARROW, " . ".join(texts), False)
 
 
@@ -354,37 +574,43 @@ def question(rng: random.Random) -> Example:
     """An official question without history, and an answer that fits its form: one of the labels at random, one that the
     description speaks of, or some of the description's words. How answers depend on a person is not taught."""
     task = rng.choice(tuple(ALL_TASKS.values()))
-    text, words = world_item(rng, task.name) if task.name in FRAMES else (any_item(rng), any_words(rng, 2))
+    if task.name in (*lexicon.ASPECTS, *STUDIES):
+        text, words = world_item(rng, task.name)
+    else:
+        text, words = any_item(rng), any_words(rng, 2)
     if task.name == "LaMP_1":
         text = '{} [1]: "{}" [2]: "{}"'.format(*(" ".join(any_words(rng, 3)) for _ in range(3)))
     if task.kind == "text":
         answer = " and ".join(words) if rng.random() < 0.5 else " ".join(words)
-    elif task.name in lexicon.ASPECTS:
+    elif task.name in DESCRIBED:
         answer = MEANINGS[rng.choice(words)][0]
     else:
         answer = rng.choice(task.labels)
     prompt = task.write_question(text)
     if rng.random() < 0.6:
         return Example(prompt, answer, False)
-    return Example(prompt, thought([f"query : {' '.join(words)}", f"so : {answer}"], answer), True)
+    return Example(prompt, thought([f"query : {' '.join(words[:4])}", f"so : {answer}"], answer), True)
 
 
 DRILLS: dict[Callable[[random.Random], Example], float] = {
-    copy: 0.8,
-    recall: 1.5,
-    entry: 1.5,
-    knowledge: 0.8,
-    read_item: 1.0,
-    find: 3.0,
-    find_world: 2.0,
-    most: 1.5,
-    compare: 0.2,
-    form: 0.7,
-    shape: 2.5,
+    copy: 0.6,
+    recall: 1.0,
+    entry: 1.2,
+    knowledge: 1.2,
+    read_item: 1.2,
+    look: 4.0,
+    facts: 3.5,
+    find: 2.5,
+    find_world: 1.2,
+    options: 0.6,
+    most: 1.0,
+    compare: 0.5,
+    form: 0.5,
+    shape: 2.2,
     pick: 2.0,
-    keywords: 0.7,
+    keywords: 0.5,
     describe: 0.2,
-    question: 0.6,
+    question: 0.5,
 }
 
 

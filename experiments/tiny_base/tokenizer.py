@@ -8,6 +8,7 @@ It is trained on word lists and on the instruction sentences of the LaMP tasks; 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -16,15 +17,18 @@ from transformers import PreTrainedTokenizerFast
 
 from experiments.tiny_base.words import DRILL_WORDS, FILLERS, GENERAL_KINDS, GENERAL_LEVELS
 from tagpr.chains.tags import TAG_TOKENS
-from tagpr.data.simulated import lexicon
-from tagpr.data.simulated.grammar import FRAMES
+from tagpr.data.simulated import frames, lexicon
+from tagpr.data.simulated.reasoning import ANSWER_STARTS, CHAIN_CUES, CHAIN_WORDS
+from tagpr.data.simulated.style import STYLE_WORDS
 from tagpr.markup import ARROW, THINK_CLOSE, THINK_OPEN, entry_marker
+from tagpr.tasks.simulated import SIMULATED_TASKS
 
 CHAT_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 PAD, EOS = "<|endoftext|>", "<|im_end|>"
 NUM_ENTRY_MARKERS = 32
 ARROWS = (" " + ARROW, ARROW)  # with its space, so that an entry costs one token less
-VOCABULARY_SIZE = 1_408
+CHOICES = tuple(space + choice for choice in lexicon.CHOICES for space in (" ", ""))
+VOCABULARY_SIZE = 1_700
 
 CHAT_TEMPLATE = """\
 {%- for message in messages %}
@@ -59,13 +63,25 @@ LAMP_INSTRUCTIONS = (
 
 
 def world_words() -> list[str]:
-    """Words of the simulated world's item texts and answers."""
+    """Words of the simulated world's item texts and answers, those kept for test people among them."""
     words = [word for table in lexicon.MEANINGS.values() for word in table]
-    words += [*lexicon.KEYWORDS, *lexicon.VENUE_KINDS, *lexicon.STUDY_KINDS, *lexicon.OPENERS, *lexicon.JOINERS]
-    words += [*lexicon.TAG_LABELS, *lexicon.TAG_ASPECTS, *lexicon.SCORE_ATTRIBUTES]
-    frames = " ".join(frame for frames in FRAMES.values() for frame in frames)
-    words += [word for word in frames.replace(",", " ").split() if "{" not in word]
+    words += [*lexicon.KEYWORDS, *lexicon.STUDY_KINDS, *lexicon.TAG_LABELS]
+    words += [*lexicon.TAG_ASPECTS, *lexicon.SCORE_ATTRIBUTES, *lexicon.DECOYS]
+    words += [word for parts in STYLE_WORDS.values() for values in parts.values() for word in values if word.isalpha()]
+    patterns = [*frames.SCORE_FRAMES, *frames.OPTION_FRAMES, "on with in day"]
+    patterns += [
+        frame for table in (frames.TAG_FRAMES, frames.STUDY_FRAMES) for group in table.values() for frame in group
+    ]
+    words += re.findall(r"(?<!\{)\b[a-z]+\b(?!\})", " ".join(patterns))
     return list(dict.fromkeys(words))
+
+
+def quoted_words() -> list[str]:
+    """Words that may stand behind an opening quote, where a choice's option begins."""
+    tables = (lexicon.WORDS, lexicon.HELD_OUT_WORDS)
+    names = (*lexicon.SCORE_ATTRIBUTES, "kind", "visit")
+    words = [word for table in tables for name in names for group in table.get(name, {}).values() for word in group]
+    return [*words, *lexicon.SCORE_ATTRIBUTES]
 
 
 def general_words() -> list[str]:
@@ -78,18 +94,21 @@ def general_words() -> list[str]:
 
 def train_bpe() -> Tokenizer:
     """Merges are learnt from weighted word lists; ties are broken by the trainer, the same on every machine."""
-    chain_words = [word for word in lexicon.CHAIN_WORDS if word.isalpha()]
+    chain_words = [word for word in CHAIN_WORDS if word.isalpha()]
     inside = [" " + word for word in [*world_words(), *general_words(), *chain_words]]
-    starts = [*lexicon.ANSWER_STARTS, *lexicon.CHAIN_CUES, *DRILL_WORDS, "task", "but", "user", "assistant", "system"]
+    starts = [word for word in ANSWER_STARTS if "[" not in word]
+    starts += [*CHAIN_CUES, *CHAIN_WORDS, *DRILL_WORDS, *quoted_words(), "task", "user", "assistant", "system"]
+    starts += [task.cue for task in SIMULATED_TASKS]
     starts += [name for names in GENERAL_KINDS.values() for name in names]
-    marks = [" :", " ...", "...", " ,", " .", "\n", " ?", " ‹", "‹"]
+    inside, starts = list(dict.fromkeys(inside)), list(dict.fromkeys(starts))
+    marks = [" :", " ...", "...", " ,", " .", "\n", " ?", ' "', '",', " ‹", "‹"]
     corpus = 100 * [*inside, *starts] + 40 * marks + 3 * list(LAMP_INSTRUCTIONS)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     added = [AddedToken(token, special=True, normalized=False) for token in CHAT_TOKENS]
     markers = [entry_marker(number) for number in range(1, NUM_ENTRY_MARKERS + 1)]
-    plain = [THINK_OPEN, THINK_CLOSE, *TAG_TOKENS, *markers, *ARROWS]
+    plain = [THINK_OPEN, THINK_CLOSE, *TAG_TOKENS, *markers, *ARROWS, *CHOICES]
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY_SIZE - len(added) - len(plain),
         min_frequency=2,

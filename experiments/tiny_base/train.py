@@ -47,7 +47,7 @@ class Phase:
 
 PHASES = (
     Phase("repeats", 0, 900, 768, 1.0, 1.0),
-    Phase("drills", 900, 2_900, 3_072, 0.7, 0.02),
+    Phase("drills", 900, 3_300, 3_072, 0.7, 0.02),
 )
 NARROW = 64  # how many different tokens the first repeats are made of; the number doubles in the drills
 DOUBLE_EVERY = 200

@@ -36,33 +36,32 @@ GENERAL_KINDS: dict[str, dict[str, tuple[str, ...]]] = {
 
 # measure -> level -> words
 GENERAL_LEVELS: dict[str, dict[str, tuple[str, ...]]] = {
-    "size": {"1": ("tiny",), "2": ("little",), "3": ("medium",), "4": ("large",), "5": ("huge",)},
-    "heat": {"1": ("frozen",), "2": ("cool",), "3": ("mild",), "4": ("warm",), "5": ("boiling",)},
-    "age": {"1": ("newborn",), "2": ("young",), "3": ("grown",), "4": ("old",), "5": ("ancient",)},
-    "price": {"1": ("free",), "2": ("cheap",), "3": ("fair",), "4": ("dear",), "5": ("priceless",)},
+    "size": {"1": ("tiny", "wee"), "2": ("little", "small"), "3": ("medium",), "4": ("large", "big"), "5": ("huge",)},
+    "heat": {"1": ("frozen", "icy"), "2": ("cool",), "3": ("mild",), "4": ("warm",), "5": ("boiling", "hot")},
+    "age": {"1": ("newborn",), "2": ("young",), "3": ("grown",), "4": ("old", "aged"), "5": ("ancient",)},
+    "price": {"1": ("free",), "2": ("cheap",), "3": ("fair",), "4": ("dear", "costly"), "5": ("priceless",)},
 }
 
 FILLERS = ("a", "the", "and", "with", "near", "by", "of", "in", "on", "has", "was", "is", "this", "that", "we", "there")
 
 # What a drill is called in its prompt, and the small words of its answers.
 DRILL_WORDS = (
-    *("copy", "recall", "entry", "find", "read", "most", "count", "compare", "sum", "starts", "ends", "means", "words"),
-    *("more", "less", "same", "none", "first", "second", "third", "last", "from", "by", "of", "is", "gave", "mostly"),
+    *("copy", "recall", "entry", "look", "find", "facts", "read", "most", "count", "compare", "form", "shape", "pick"),
     *(
-        "level",
-        "then",
-        "yes",
-        "no",
-        "write",
-        "pick",
+        "means",
+        "words",
+        "gave",
+        "from",
+        "by",
+        "of",
+        "none",
+        "last",
+        "second",
         "parts",
-        "order",
-        "join",
-        "not",
-        "plus",
-        "minus",
-        "vary",
-        "high",
-        "low",
+        "more",
+        "less",
+        "and",
+        "yes",
+        "write",
     ),
 )
