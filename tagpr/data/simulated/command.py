@@ -88,10 +88,8 @@ def _drawn(source: SimulatedSource, seed: int) -> list[Record]:
     seconds = time.perf_counter() - began
     people = sum(source.people.values())
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{people} people, {len(records)} questions in {seconds:.0f} s: {people / seconds:.0f} people/s, {memory:.0f} MiB",
-        file=sys.stderr,
-    )
+    rate = f"{people / seconds:.0f} people/s, {memory:.0f} MiB"
+    print(f"{people} people, {len(records)} questions in {seconds:.0f} s: {rate}", file=sys.stderr)
     return records
 
 

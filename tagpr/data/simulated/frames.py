@@ -34,12 +34,21 @@ TAG_FRAMES: dict[tuple[str, ...], tuple[str, ...]] = {
         "{theme} near the {place} in a {mood} {venue} {when}",
     ),
     ("mood", "place"): ("a {mood} {venue} by the {place} {when}", "the {mood} {venue} {when} lies near the {place}"),
-    ("place", "mood"): ("near the {place} {when} there is a {mood} {venue}", "by the {place} this {venue} feels {mood} {when}"),
+    ("place", "mood"): (
+        "near the {place} {when} there is a {mood} {venue}",
+        "by the {place} this {venue} feels {mood} {when}",
+    ),
     ("mood", "theme"): ("a {mood} {venue} with {theme} {when}", "this {mood} {venue} {when} is known for {theme}"),
     ("theme", "mood"): ("{theme} fill a {mood} {venue} {when}", "known for {theme}, this {venue} feels {mood} {when}"),
-    ("place", "theme"): ("by the {place} a {venue} full of {theme} {when}", "near the {place} {when} this {venue} has {theme}"),
-    ("theme", "place"): ("{theme} in a {venue} near the {place} {when}", "full of {theme}, the {venue} lies by the {place} {when}"),
-}  # fmt: skip
+    ("place", "theme"): (
+        "by the {place} a {venue} full of {theme} {when}",
+        "near the {place} {when} this {venue} has {theme}",
+    ),
+    ("theme", "place"): (
+        "{theme} in a {venue} near the {place} {when}",
+        "full of {theme}, the {venue} lies by the {place} {when}",
+    ),
+}
 HELD_OUT_TAG_FRAMES: dict[tuple[str, ...], tuple[str, ...]] = {
     ("mood", "place", "theme"): (
         "the {mood} {venue} {when} near the {place}, known for {theme}",
@@ -65,13 +74,25 @@ HELD_OUT_TAG_FRAMES: dict[tuple[str, ...], tuple[str, ...]] = {
         "full of {theme} {when}, the {venue} beside the {place} is {mood}",
         "with {theme} by the {place} {when} this {venue} feels {mood}",
     ),
-    ("mood", "place"): ("{when} this {mood} {venue} beside the {place}", "we found a {mood} {venue} near the {place} {when}"),
-    ("place", "mood"): ("beside the {place} we found a {mood} {venue} {when}", "near the {place} {when} the {venue} is {mood}"),
+    ("mood", "place"): (
+        "{when} this {mood} {venue} beside the {place}",
+        "we found a {mood} {venue} near the {place} {when}",
+    ),
+    ("place", "mood"): (
+        "beside the {place} we found a {mood} {venue} {when}",
+        "near the {place} {when} the {venue} is {mood}",
+    ),
     ("mood", "theme"): ("{when} the {mood} {venue} has {theme}", "a {mood} {venue} {when}, full of {theme}"),
     ("theme", "mood"): ("full of {theme} {when}, a {mood} {venue}", "with {theme} this {venue} feels {mood} {when}"),
-    ("place", "theme"): ("beside the {place} the {venue} with {theme} {when}", "by the {place} {when} there is {theme} in a {venue}"),
-    ("theme", "place"): ("{when}, {theme} fill this {venue} beside the {place}", "known for {theme}, a {venue} near the {place} {when}"),
-}  # fmt: skip
+    ("place", "theme"): (
+        "beside the {place} the {venue} with {theme} {when}",
+        "by the {place} {when} there is {theme} in a {venue}",
+    ),
+    ("theme", "place"): (
+        "{when}, {theme} fill this {venue} beside the {place}",
+        "known for {theme}, a {venue} near the {place} {when}",
+    ),
+}
 
 SCORE_FRAMES = (
     "the {venue} {when} had {w1} {n1}, {w2} {n2} and {w3} {n3}",

@@ -1,5 +1,5 @@
-"""Is the world fit for purpose? Measured from the records whenever it is built; a world that misses a gate is not handed
-over. Dev and test people are measured, their whole profiles shown.
+"""Is the world fit for purpose? Measured from the records whenever it is built; a world that misses a gate is not
+handed over. Dev and test people are measured, their whole profiles shown.
 
 Gates per task:
     blind optimum           the best answer that ignores the person <= Bayes - min_gap
@@ -9,15 +9,15 @@ Gates per task:
     trained blind           a model trained on questions alone <= blind optimum + blind_slack, on the same golds
     latent                  naive Bayes on a question's words finds a part of the person no more often than the
                             commonest value of it does, + blind_slack
-    calibration             what the Bayes answers score - what they expect, either way <= calibration (train people too)
+    calibration             what Bayes answers score - what they expect, either way <= calibration (train people too)
     weather                 how often the weather says what it goes with - what the dials state, either way <= weather
                             (train people; test people whose pairing is matched, and broken)
     length                  mean words of a question of people of one latent value - that of all, in standard
                             deviations, either way <= length
     position                S1: share of [1] - 1/2, either way <= position
     ids                     texts that hold their person's id: none
-"Trained blind", "latent", "calibration", "weather", "length" and "position" compare a sample with its expectation: their
-bounds widen by `sampling_errors` standard errors, people being the unit (0 where the preset has people enough).
+"Trained blind", "latent", "calibration", "weather", "length" and "position" compare a sample with its expectation:
+their bounds widen by `sampling_errors` standard errors, people being the unit (0 where the preset has people enough).
 """
 
 from __future__ import annotations
@@ -79,16 +79,16 @@ def require(gates: Sequence[Gate]) -> None:
         lines = [f"  {gate.task} {gate.name}: {gate.value:.3f}, expected at most {gate.bound:.3f}" for gate in missed]
         raise WorldGateError(
             "The simulated world misses its gates:\n" + "\n".join(lines) + "\nA blind reader too near to Bayes: lower "
-            "data.noise, raise data.profile_entries or choose other data.families. A trained model or a probe above its "
-            "bound: the generator leaks. Very small worlds miss gates by chance: raise the number of people."
+            "data.noise, raise data.profile_entries or choose other data.families. A trained model or a probe above "
+            "its bound: the generator leaks. Very small worlds miss gates by chance: raise the number of people."
         )
 
 
 def gate_table(gates: Sequence[Gate]) -> str:
-    rows = [
-        f"| {gate.task} | {gate.name} | {gate.value:.3f} | {gate.bound:.3f} | {'met' if gate.is_met else '**missed**'} |"
-        for gate in gates
-    ]
+    rows = []
+    for gate in gates:
+        verdict = "met" if gate.is_met else "**missed**"
+        rows.append(f"| {gate.task} | {gate.name} | {gate.value:.3f} | {gate.bound:.3f} | {verdict} |")
     return "\n".join(["| task | gate | figure | at most | |", "|---|---|---|---|---|", *rows])
 
 
@@ -109,7 +109,9 @@ def measure_gates(records: Sequence[Record], *, bounds: GateBounds, weather_stre
         train = [record for record in own if record.split == "train"]
         unseen = [record for record in own if record.split != "train"]
         if not train or not unseen:
-            raise WorldGateError(f"{task} has {len(train)} train and {len(unseen)} dev and test questions, expected both.")
+            raise WorldGateError(
+                f"{task} has {len(train)} train and {len(unseen)} dev and test questions, expected both."
+            )
         gates += _score_gates(task, train, unseen, bounds)
         gates += _latent_gates(task, train, unseen, bounds)
         gates += _length_gates(task, own, bounds)
@@ -137,7 +139,9 @@ def _score_gates(task: str, train: Sequence[Record], unseen: Sequence[Record], b
         ("nearest entry", nearest_entry, bounds.min_gap),
         ("BM25 vote", bm25_vote, bounds.vote_gap),
     ):
-        gates.append(Gate(task=task, name=name, value=_mean(scores(unseen, baseline(train, unseen))), bound=bayes - gap))
+        gates.append(
+            Gate(task=task, name=name, value=_mean(scores(unseen, baseline(train, unseen))), bound=bayes - gap)
+        )
     best_blind = scores(unseen, [record.truth["blind"]["answer"] for record in unseen])  # type: ignore[index]
     lead = np.array(scores(unseen, trained_blind(train, unseen))) - np.array(best_blind)
     gates.append(_sampled(task, "trained blind", unseen, lead, bounds.blind_slack, bounds, two_sided=False))

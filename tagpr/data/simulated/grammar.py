@@ -54,7 +54,9 @@ def write_situation(decoys: Mapping[str, str], rng: random.Random) -> str:
     """Words of day, weather, season and company as phrases in random order; "" where none is given."""
     phrases = []
     if "day" in decoys or "weather" in decoys:
-        phrases.append(" ".join(["on a", *([decoys["weather"]] if "weather" in decoys else []), decoys.get("day", "day")]))
+        phrases.append(
+            " ".join(["on a", *([decoys["weather"]] if "weather" in decoys else []), decoys.get("day", "day")])
+        )
     if "season" in decoys:
         phrases.append(f"in {decoys['season']}")
     if "company" in decoys:
@@ -106,7 +108,8 @@ def read_facts(task: str, text: str) -> Facts:
     mentions = read_mentions(task, text)
     return Facts(
         aspects=tuple(
-            {m.aspect: m.label for m in mentions if m.option == option and m.aspect in ASPECTS[task]} for option in options
+            {m.aspect: m.label for m in mentions if m.option == option and m.aspect in ASPECTS[task]}
+            for option in options
         ),
         decoys=tuple(
             {m.aspect: m.label for m in mentions if m.option in (0, option) and m.aspect not in ASPECTS[task]}

@@ -145,7 +145,7 @@ def _decoys(task: str, values: Mapping[str, str], dials: ItemDials, rng: random.
     left = dict(SMALL_THINGS)
     chosen: list[str] = []
     for _ in range(rng.randint(dials.min_decoys, dials.max_decoys) - 1):
-        chosen += rng.choices(list(left), weights=left.values())
+        chosen += rng.choices(list(left), weights=list(left.values()))
         del left[chosen[-1]]
     if task == "S1" and not set(chosen) & set(SITUATION):
         chosen.append("day")

@@ -109,9 +109,7 @@ HELD_OUT_ATTRIBUTES: Words = {
     },
 }
 DECOYS: Words = {
-    "kind": {
-        kind: (kind,) for kind in ("cafe", "hotel", "lodge", "club", "hall", "tavern", "hostel", "gallery")
-    },
+    "kind": {kind: (kind,) for kind in ("cafe", "hotel", "lodge", "club", "hall", "tavern", "hostel", "gallery")},
     "day": {"weekday": ("weekday", "tuesday"), "weekend": ("weekend", "saturday")},
     "visit": {"new": ("new", "modern"), "usual": ("usual", "familiar")},
     "weather": {weather: (weather,) for weather in ("stormy", "rainy", "cloudy", "windy", "sunny")},

@@ -3,19 +3,20 @@
 A rule looks at two aspects of the task, a (its own) and b, and may have a detail. This table is the definition; in S2
 an aspect that the text leaves out gives way to the other of the two.
 
-| family | S3: the level of | S2: the label of | S1: the option |
+| family | S3: the level | S2: the label of | S1: the option |
 |---|---|---|---|
-| additive | (2a + b) / 3, rounded | a, weight 2, or b, weight 1; what is mentioned first counts threefold | higher 2a + b; if equal, a decides |
-| lexicographic | a; b where a is 3 | a; b where a is left out | higher a if they differ by 2 or more; else higher b |
-| veto | a; but 1 where b <= d | a; but b where a's label is d | higher a, but never one with b <= d unless both are |
-| threshold | a >= d: 4, else 2, each + e | a; but b where the text names more than d decoys | e is taken if its a >= d, else the other |
+| additive | (2a + b) / 3, rounded | a, but b where the text mentions b first | higher 2a + b; if equal, by a |
+| lexicographic | a; b where a is 3 | a; b where a is left out | higher a if 2 or more apart; else higher b |
+| veto | a; but 1 where b <= d | a; but b where a's label is d | higher a, but none with b <= d unless both |
+| threshold | 4 + e if a >= d, else 2 + e | a; b where more than d decoys are named | e if its a >= d, else the other |
 | context_switch | a; at the weekend b | a; at the weekend b | higher a; at the weekend higher b |
-| novelty | a, + d in a new place, - d in a usual one, from 1 to 5 | a; in a usual place b | higher a, + d if new, - d if usual; if equal, a decides |
+| novelty | a + d if new, a - d if usual, within 1 to 5 | a; in a usual place b | higher a, so changed; if equal, by a |
 | contrarian | 6 - a | of a and b what is mentioned later | lower a |
-| drifter | a in the older half of the profile, b in the newer half and now | the same | the same |
+| drifter | a in the profile's older half, later b | a, later b likewise | higher a, later higher b likewise |
 
 The older half of n entries are the first n // 2. Where a text says nothing of the day or of the place's being new, it
-counts as a weekday, and as neither new nor usual.
+counts as a weekday, and as neither new nor usual. S2's additive is a weight of 2 for a and 1 for b, times 3 for what is
+mentioned first: 3 > 2, and 6 > 1.
 
 Noise is the same for all: p(answer | rule, item) = 1 - noise for the rule's answer, and noise spread evenly over the
 other possible answers of that item: the other levels (S3), the labels of the other mentioned aspects (S2), the other

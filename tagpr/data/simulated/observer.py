@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tagpr.data.simulated.grammar import Facts, read_facts, read_keywords, split_words
-
 from tagpr.data.simulated.logic import (
     FAMILIES,
     LOGIC_TASKS,
@@ -71,9 +70,7 @@ class ReferenceAnswers:
 # --- beliefs ---------------------------------------------------------------------------------------------------------
 
 
-def beliefs(
-    task: str, histories: Sequence[Sequence[Seen]], *, families: Sequence[str], noise: float
-) -> Belief:
+def beliefs(task: str, histories: Sequence[Sequence[Seen]], *, families: Sequence[str], noise: float) -> Belief:
     """What P histories tell about their people.
 
     Args:
@@ -228,7 +225,9 @@ def seen_entries(record: Record, history: Sequence[ProfileEntry]) -> list[Seen]:
     places = {entry.entry_id: place for place, entry in enumerate(record.profile)}
     half, own_half = len(record.profile) // 2, len(history) // 2
     return [
-        Seen(entry.input, entry.response, places[entry.entry_id] < half if entry.entry_id in places else shown < own_half)
+        Seen(
+            entry.input, entry.response, places[entry.entry_id] < half if entry.entry_id in places else shown < own_half
+        )
         for shown, entry in enumerate(history)
     ]
 
@@ -236,9 +235,7 @@ def seen_entries(record: Record, history: Sequence[ProfileEntry]) -> list[Seen]:
 def posterior(record: Record, history: Sequence[ProfileEntry]) -> Belief:
     """Belief about the person after the history: {"rule": (R,)} over RULES[task], or {part: (values,)}."""
     truth = _truth(record)
-    found = beliefs(
-        record.task, [seen_entries(record, history)], families=truth["families"], noise=truth["noise"]
-    )
+    found = beliefs(record.task, [seen_entries(record, history)], families=truth["families"], noise=truth["noise"])
     return {name: rows[0] for name, rows in found.items()}
 
 
@@ -248,9 +245,7 @@ def reference_answers(record: Record, history: Sequence[ProfileEntry]) -> Refere
     S1, S2: the mode; S3: the median, which is best for 1 - |error| / 4; S4, S5, S7: the best listed text.
     """
     truth, task = _truth(record), record.task
-    belief = beliefs(
-        task, [seen_entries(record, history), ()], families=truth["families"], noise=truth["noise"]
-    )
+    belief = beliefs(task, [seen_entries(record, history), ()], families=truth["families"], noise=truth["noise"])
     queries = [record.query, record.query]
     expected = expected_scores(task, next_answers(task, queries, belief, noise=truth["noise"]))
     best = expected.argmax(axis=1)
@@ -264,7 +259,7 @@ def reference_answers(record: Record, history: Sequence[ProfileEntry]) -> Refere
 
 
 def best_per_metric(task: str, query: str, chances: np.ndarray) -> dict[str, str | float]:
-    """Of one question (C,): accuracy the mode, MAE the median, RMSE the mean (the evaluator takes 4.5); {} for texts."""
+    """Of one question (C,): accuracy the mode, MAE the median, RMSE the mean (the evaluator takes 4.5); texts: {}."""
     if task not in LOGIC_TASKS:
         return {}
     facts: Facts = read_facts(task, query)
@@ -285,7 +280,7 @@ def summary(task: str, belief: Belief, row: int) -> dict[str, Any]:
         }
     chances = belief["rule"][row]
     order = np.argsort(-chances, kind="stable")[:TOP_RULES]
-    families = {family: 0.0 for family in FAMILIES}
+    families = dict.fromkeys(FAMILIES, 0.0)
     for rule, chance in zip(RULES[task], chances, strict=True):
         families[rule.family] += float(chance)
     return {
@@ -315,5 +310,3 @@ def _truth(record: Record) -> Mapping[str, Any]:
     if record.truth is None:
         raise ValueError(f"Record {record.record_id} has no truth: only simulated people have a known rule.")
     return record.truth
-
-

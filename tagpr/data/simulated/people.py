@@ -24,9 +24,7 @@ class Person:
 def draw_person(families: Sequence[str], rng: random.Random) -> Person:
     """A person of a population of these families: parameters are independent across tasks and of the manner."""
     family = rng.choices(families, weights=[FAMILY_PRIOR[name] for name in families])[0]
-    rules = {
-        task: rng.choices(RULES[task], weights=rule_prior(task, (family,)).tolist())[0] for task in LOGIC_TASKS
-    }
+    rules = {task: rng.choices(RULES[task], weights=rule_prior(task, (family,)).tolist())[0] for task in LOGIC_TASKS}
     style = {part: rng.choices(range(len(prior)), weights=prior)[0] for part, prior in STYLE_PRIOR.items()}
     return Person(family=family, rules=rules, style=style)
 

@@ -236,7 +236,9 @@ class SimulatedSource(RecordSource):
             preferred=tuple(preferred[len(items) :]),
             profile=tuple(
                 ProfileEntry(
-                    entry_id=f"{task}-{user_id}-p{index}", input=texts[index] if task != "S7" else "", response=given[index]
+                    entry_id=f"{task}-{user_id}-p{index}",
+                    input=texts[index] if task != "S7" else "",
+                    response=given[index],
                 )
                 for index in range(len(items))
             ),

@@ -1,8 +1,8 @@
 """What a record of the simulated world knows about its question, in JSON types. Computed for many people at once.
 
-`Record.truth` holds, beside what source.py adds (world, family, rule and the attributes it looks at, or style; evidence:
-positions of the profile entries whose answer follows the rule; preferred: the answer without noise; flags of what is
-held out):
+`Record.truth` holds, beside what source.py adds (world, family, rule and the attributes it looks at, or style;
+evidence: positions of the profile entries whose answer follows the rule; preferred: the answer without noise; flags of
+what is held out; decoys: whether the weather goes with its aspect as in train texts):
     noise, families  the population as the people were drawn from it
     seen_families    the same without a held-out family: what an observer believes who never met that family
     query            {"aspects": [..], "decoys": [..]} per option, or {"keywords": [..]}
@@ -88,9 +88,7 @@ def shown_truth(record: Record, history: Sequence[ProfileEntry]) -> dict[str, An
     """`posterior` and `bayes` of a record given other entries than its whole profile."""
     truth = record.truth
     assert truth is not None, "only simulated records come here"
-    belief = beliefs(
-        record.task, [seen_entries(record, history)], families=truth["families"], noise=truth["noise"]
-    )
+    belief = beliefs(record.task, [seen_entries(record, history)], families=truth["families"], noise=truth["noise"])
     (bayes,) = best_answers(record.task, [record.query], belief, noise=truth["noise"])
     return {"posterior": summary(record.task, belief, 0), "bayes": bayes}
 

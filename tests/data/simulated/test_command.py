@@ -60,8 +60,8 @@ def test_the_folder_is_read_without_this_package(records, tmp_path):
 
 
 def test_a_world_that_misses_its_gates_is_not_handed_over(tmp_path):
+    source = compose_source(["data.size=smoke", "data.tasks=[S2]", "data.noise=0.7"])
     with pytest.raises(WorldGateError):
-        source = compose_source(["data.size=smoke", "data.tasks=[S2]", "data.noise=0.7"])
         source.records(seed=0)
     out = tmp_path / "x"
     assert main(["export", "--size", "smoke", "--out", str(out), "data.tasks=[S2]", "data.noise=0.7"]) == 2
@@ -71,7 +71,12 @@ def test_a_world_that_misses_its_gates_is_not_handed_over(tmp_path):
 def test_the_report_has_every_row(records, make_source):
     gates = make_source(**SMALL).gates(records)
     text = write_report(records, gates, title="a test", advance=lambda tasks: None)
-    for row in ("| Bayes |", "| nearest entry |", "| population majority |", "| Bayes reader of | 0 | 1 | 2 | 3 | 6 entries"):
+    for row in (
+        "| Bayes |",
+        "| nearest entry |",
+        "| population majority |",
+        "| Bayes reader of | 0 | 1 | 2 | 3 | 6 entries",
+    ):
         assert row in text
     assert "| decoys broken |" in text
     assert "lexicographic" in text

@@ -66,7 +66,9 @@ class Leaky(SimulatedSource):
 
     def draw(self, *, seed, advance):
         return [
-            replace(r, query=f"{r.query} {r.truth['rule']['a'][:2]}", question=f"{r.question} {r.truth['rule']['a'][:2]}")
+            replace(
+                r, query=f"{r.query} {r.truth['rule']['a'][:2]}", question=f"{r.question} {r.truth['rule']['a'][:2]}"
+            )
             for r in super().draw(seed=seed, advance=advance)
         ]
 
@@ -87,7 +89,7 @@ def test_a_generator_that_leaks_the_rule_is_caught(make_source, draw, kind):
     source = make_source(kind, tasks=["S3"], **PEOPLE)
     records = draw(source, 3)
     assert "latent a" in missed(source, records)
-    with pytest.raises(WorldGateError, match="(?s)S3 latent a: .* the generator leaks"):
+    with pytest.raises(WorldGateError, match=r"(?s)S3 latent a: .* the generator leaks"):
         source.figures(records)
 
 

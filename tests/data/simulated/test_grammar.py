@@ -82,7 +82,7 @@ def test_every_score_pattern_reads_back_in_its_order(pattern):
     assert facts.decoys[0] == {"kind": "club", "season": "autumn"}
 
 
-@pytest.mark.parametrize("pattern", (*frames.OPTION_FRAMES, *frames.HELD_OUT_OPTION_FRAMES))
+@pytest.mark.parametrize("pattern", [*frames.OPTION_FRAMES, *frames.HELD_OUT_OPTION_FRAMES])
 def test_every_choice_reads_back_with_its_situation_in_both_options(pattern):
     options = [
         write_text(pattern, {"food": food, "room": "dim", "staff": "slow"}, {"visit": visit, "kind": kind}, "")
@@ -199,7 +199,7 @@ def test_a_random_item_says_what_its_task_needs(seed, task):
 @given(st.integers(0, 10**6), st.sampled_from(["S1", "S2", "S3"]))
 def test_train_texts_hold_nothing_held_out(seed, task):
     item = draw_item(task, TRAIN, random.Random(seed))
-    assert not (item.held_out_frame or item.held_out_words or item.held_out_pair)
+    assert (item.held_out_frame, item.held_out_words, item.held_out_pair) == (False, False, False)
 
 
 @given(st.integers(0, 10**6))

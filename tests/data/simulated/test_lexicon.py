@@ -25,7 +25,13 @@ def test_labels_are_those_of_the_tasks():
 def test_no_word_has_two_meanings():
     style = {word for parts in STYLE_WORDS.values() for words in parts.values() for word in words if word.isalpha()}
     meaningful = [
-        *(word for table in (WORDS, HELD_OUT_WORDS) for values in table.values() for ws in values.values() for word in ws),
+        *(
+            word
+            for table in (WORDS, HELD_OUT_WORDS)
+            for values in table.values()
+            for ws in values.values()
+            for word in ws
+        ),
         *(KEYWORDS + TAG_LABELS + STUDY_KINDS),
         *style,
         *WORDS,  # the attributes' names

@@ -191,7 +191,9 @@ def test_an_item_that_says_too_little_is_named():
         encode("S3", [Facts(aspects=({"food": "1"},), decoys=({},))], [False])
 
 
-@given(st.lists(st.integers(1, 5), min_size=3, max_size=3), st.sampled_from(["weekday", "weekend", None]), st.booleans())
+@given(
+    st.lists(st.integers(1, 5), min_size=3, max_size=3), st.sampled_from(["weekday", "weekend", None]), st.booleans()
+)
 def test_every_rule_gives_a_possible_answer(levels, day, older):
     decoys = {"day": day} if day else {}
     codes = answers(encode("S3", [visit(*levels, **decoys)], [older]))

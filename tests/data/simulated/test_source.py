@@ -176,7 +176,7 @@ def test_same_seed_same_bytes(make_source, draw, tmp_path):
 def test_the_hash_is_of_what_the_records_say(make_source, draw):
     source = make_source(tasks=["S2", "S5"], train=4, dev=2, test=2)
     records = draw(source, 1)
-    (name, value), = source.version(records).items()
+    ((name, value),) = source.version(records).items()
     assert name == "world-1.0"
     assert value == world_hash(draw(source, 1))
     retrieved = [replace(record, retrieved=(0, 1)) for record in records]
