@@ -39,8 +39,9 @@ from tagpr.types import Prompt
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slips:
-    """Where a chain went wrong on purpose. Filled by the teacher, for its report."""
+    """Where a chain could go wrong, and did on purpose. Filled by the teacher, for its report."""
 
+    unread: int  # entries shown that say too little to be read, cut ones for instance; never cited
     misread: int  # entries taken for another answer than they hold
     inferred: bool  # stated another rule than the cited entries speak for
     applied: bool  # gave another answer than the stated rule does
@@ -151,7 +152,7 @@ class ScriptedWorldTeacher(Teacher):
         chain = logic_chain(
             task, readings, shown.query, rule=likeliest, stated=stated, answer_code=code, families=self.families
         )
-        return chain, Slips(misread=misread, inferred=stated != believed, applied=code != own)
+        return chain, Slips(unread=shown.unread, misread=misread, inferred=stated != believed, applied=code != own)
 
     def _infer(self, shown: _Shown, readings: Sequence[Reading]) -> Rule:
         """The likeliest rule given the readings; of equals the first of RULES."""
@@ -187,7 +188,9 @@ class ScriptedWorldTeacher(Teacher):
         stated = self._other_style(task, believed, rng)
         written = self._other_style(task, stated, rng)
         chain = style_chain(task, texts, shown.query, style=style, stated=stated, written=written)
-        return chain, Slips(misread=misread, inferred=stated != believed, applied=written != stated)
+        return chain, Slips(
+            unread=shown.unread, misread=misread, inferred=stated != believed, applied=written != stated
+        )
 
     # --- imperfection ------------------------------------------------------------------------------------------------
 
@@ -247,6 +250,7 @@ class _Shown:
                 if style is not None:
                     self.styles[number] = style
                     self.responses[number] = entry.response
+            self.unread = len(numbered) - len(self.styles)
             if len(read_keywords(self.query)) != 2:
                 raise _unreadable(prompt)
             return
@@ -260,6 +264,7 @@ class _Shown:
         items = [*(reading.facts for reading in self.readings.values()), self.query_facts]
         older = [*(reading.older for reading in self.readings.values()), False]
         self.rule_answers = answers(encode(task, items, older))
+        self.unread = len(numbered) - len(self.readings)
         self.rows = {number: row for row, number in enumerate(self.readings)}
 
 

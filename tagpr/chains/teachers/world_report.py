@@ -40,6 +40,7 @@ class TeacherFigures:
     kept_right: float  # of those: at least the bar
     habitual: float  # share of chains
     kept_habitual: float  # of those that are kept
+    unread: float  # entries shown that could not be read, per chain: the prompt's budget cut them
     misread: float  # entries misread on purpose, per chain
     inferred: float  # chains that state another rule than their evidence speaks for, on purpose
     applied: float  # chains that answer otherwise than their rule says, on purpose
@@ -51,14 +52,22 @@ class TeacherFigures:
 
     def cells(self) -> list[str]:
         shares = (self.score, self.bayes, self.right, self.kept, self.kept_right, self.habitual, self.kept_habitual)
-        errors = (self.misread, self.inferred, self.applied, self.rule_true, self.evidence_true, self.pattern_true)
+        errors = (
+            self.unread,
+            self.misread,
+            self.inferred,
+            self.applied,
+            self.rule_true,
+            self.evidence_true,
+            self.pattern_true,
+        )
         numbers = [f"{value:.3f}" for value in (*shares, *errors)]
         return [self.task, self.family, str(self.chains), *numbers, f"{self.tokens:.0f} ({self.max_tokens})"]
 
 
 HEAD = (
     *("task", "family", "chains", "score", "Bayes", "right", "kept", "kept right", "habitual", "kept habitual"),
-    *("misread", "other rule", "other answer", "rule true", "evidence true", "pattern true", "tokens (most)"),
+    *("unread", "misread", "other rule", "other answer", "rule true", "evidence true", "pattern true", "tokens (most)"),
 )
 
 
@@ -101,6 +110,7 @@ def teacher_figures(
                 {
                     "bayes": bayes,
                     "habitual": habitual,
+                    "unread": slips.unread,
                     "misread": slips.misread,
                     "inferred": slips.inferred,
                     "applied": slips.applied,

@@ -255,6 +255,8 @@ def test_short_and_foreign_histories():
             replace(S2_PROMPT, history=history), num_samples=1, seed=0
         )
         assert chain.steps[:2] == none
+        ((_, _, slips),) = teacher().with_slips(replace(S2_PROMPT, history=history), num_samples=1, seed=0)
+        assert slips.unread == len(history)
     (empty,) = teacher().chains(replace(S5_PROMPT, history=()), num_samples=1, seed=0)
     assert empty.answer == "exploring gardens and pearls."
 

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tagpr.chains.filters import ChainFilter
 from tagpr.chains.taggers.rules import RulesTagger
 from tagpr.chains.tags import TAGS, TagVocabulary
@@ -16,11 +18,18 @@ def words(text: str, *, add_special_tokens: bool) -> dict[str, list[str]]:
     return {"input_ids": re.findall(r"</?\w+>|\w+|\.\.\.|[^\w\s]", text)}
 
 
-def figures(**changes):
-    source = compose_source(["data.size=smoke", "data.tasks=[S2,S5]", "data.families=[lexicographic,contrarian]"])
-    records = [r for r in source.draw(seed=3, advance=lambda people: None) if r.purpose == "sft"]
+FAMILIES = ("lexicographic", "contrarian")
+
+
+@pytest.fixture(scope="module")
+def records():
+    source = compose_source(["data.size=smoke", "data.tasks=[S2,S5]", f"data.families=[{','.join(FAMILIES)}]"])
+    return [r for r in source.draw(seed=3, advance=lambda people: None) if r.purpose == "sft"]
+
+
+def figures(records, **changes):
     dials = {"slip": 0.08, "examples": 4, "error_rate": 0.0, "habit": 0.0, "habit_consistency": 0.9} | changes
-    known = {"of_data": list(source.families), "of_size": None, "held_out": None}
+    known = {"of_data": FAMILIES, "of_size": None, "held_out": None}
     rows = teacher_figures(
         [
             Prompt(record=record, text="", history=record.profile, thinking=True, num_cut=0, num_dropped=0)
@@ -44,11 +53,11 @@ def figures(**changes):
     return {(row.task, row.family): row for row in rows}
 
 
-def test_a_teacher_without_faults():
-    rows = figures()
+def test_a_teacher_without_faults(records):
+    rows = figures(records)
     assert set(rows) == {(t, f) for t in ("S2", "S5") for f in ("all", "lexicographic", "contrarian")}
     for row in rows.values():
-        assert (row.habitual, row.misread, row.inferred, row.applied) == (0, 0, 0, 0)
+        assert (row.habitual, row.unread, row.misread, row.inferred, row.applied) == (0, 0, 0, 0, 0)
         assert row.evidence_true == 1
         assert row.kept_right == 1
         assert row.kept == row.right  # strictness 1: right answers and nothing else
@@ -59,15 +68,16 @@ def test_a_teacher_without_faults():
     assert len(tag.cells()) == len(HEAD)
 
 
-def test_faults_show():
-    rows = figures(habit=0.6, error_rate=0.2)
+def test_faults_show(records):
+    tags = [record for record in records if record.task == "S2"]
+    rows = figures(tags, habit=0.6, error_rate=0.2)
     tag = rows["S2", "all"]
     assert 0.4 < tag.habitual < 0.8
     assert 0.4 < tag.misread < 1.2  # four readings, each wrong with .2
     assert 0.1 < tag.inferred < 0.3
     assert 0.1 < tag.applied < 0.3
     assert tag.evidence_true < 0.7
-    assert tag.score < figures()["S2", "all"].score
+    assert tag.score < figures(tags)["S2", "all"].score
 
 
 def test_command(capsys):
