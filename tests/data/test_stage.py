@@ -5,6 +5,7 @@ from pathlib import Path
 from tagpr.context import StageContext
 from tagpr.data.lamp import LampSource
 from tagpr.data.retrieval import BM25Retriever
+from tagpr.data.simulated.command import compose_source
 from tagpr.data.stage import run
 from tagpr.storage import read_records
 
@@ -44,3 +45,14 @@ def test_records_are_written_with_their_history_counts_and_sources(tmp_path):
     sources = json.loads((tmp_path / "sources.json").read_text())
     assert len(sources) == 4
     assert all(hashlib.sha256(Path(path).read_bytes()).hexdigest() == digest for path, digest in sources.items())
+
+
+def test_a_made_world_says_which_one_it_is(tmp_path):
+    data = compose_source(["data.size=smoke", "data.tasks=[S2]"])
+    context = StageContext(stage="records", seed=0, checkpoints=tmp_path)
+    counts = run(data=data, retrieval=BM25Retriever(k=3), inputs={}, output=tmp_path, context=context)
+    assert counts["world-1.0"] == data.version(read_records(tmp_path))["world-1.0"]
+    assert 0 < counts["S2/blind"] < counts["S2/bayes"] < 1
+    card = (tmp_path / "CARD.md").read_text()
+    assert card.startswith("# Data card: the simulated world, world-1.0")
+    assert "| S2 | blind optimum |" in card

@@ -201,7 +201,7 @@ def _latent_gates(task: str, train: Sequence[Record], unseen: Sequence[Record], 
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.naive_bayes import BernoulliNB
 
-    vectorizer = CountVectorizer(analyzer=_words, binary=True)
+    vectorizer = CountVectorizer(tokenizer=split_words, token_pattern=None, lowercase=False, binary=True)
     known = vectorizer.fit_transform([record.question for record in train])
     new = vectorizer.transform([record.question for record in unseen])
     num_people = len({record.user_id for record in unseen})
@@ -241,10 +241,6 @@ def _length_gates(task: str, records: Sequence[Record], bounds: GateBounds) -> l
 def _holds_id(record: Record) -> bool:
     texts = [record.question, *(text for entry in record.profile for text in (entry.input, entry.response))]
     return any(record.user_id in text for text in texts)
-
-
-def _words(text: str) -> list[str]:
-    return split_words(text)
 
 
 # --- decoys ----------------------------------------------------------------------------------------------------------

@@ -326,7 +326,7 @@ def world_hash(records: Sequence[Record]) -> str:
     digest = hashlib.sha256()
     profile = None
     for record in records:
-        if record.profile is not profile:  # a person's questions share their profile
+        if record.profile != profile:  # a person's questions share their profile
             profile = record.profile
             digest.update(json.dumps([(e.entry_id, e.input, e.response) for e in profile]).encode())
         row = (record.record_id, record.user_id, record.split, record.purpose, record.question, record.gold)

@@ -80,6 +80,16 @@ def test_the_report_has_every_row(records, make_source):
         assert row in text
     assert "| decoys broken |" in text
     assert "lexicographic" in text
+    assert "not knowing" not in text
+
+
+def test_a_held_out_family_has_two_ceilings(world, make_source):
+    records = [record for record in world if record.task == "S3"]
+    text = write_report(records, make_source().gates(records), title="a test", advance=lambda tasks: None)
+    (held_out,) = [line for line in text.splitlines() if line.startswith("| held-out family |")]
+    *_, unaware, knowing, _ = [cell.split(" ±")[0].strip() for cell in held_out.split("|")]
+    assert float(unaware) < float(knowing)
+    assert "| Bayes, not knowing the held-out family |" in text
 
 
 def test_a_reader_of_nothing_is_blind_and_of_all_is_bayes(records):
