@@ -199,9 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if record.purpose == "sft"
         ]
         for habit in dict.fromkeys((0.0, cfg.teacher.habit)):
-            teacher = instantiate(
-                {**OmegaConf.to_container(cfg.teacher, resolve=True), "habit": habit}, _convert_="all"
-            )
+            teacher = instantiate(cfg.teacher, habit=habit, _convert_="all")
             rows = teacher_figures(
                 prompts,
                 teacher,
