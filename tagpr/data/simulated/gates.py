@@ -201,7 +201,7 @@ def _latent_gates(task: str, train: Sequence[Record], unseen: Sequence[Record], 
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.naive_bayes import BernoulliNB
 
-    vectorizer = CountVectorizer(tokenizer=split_words, token_pattern=None, lowercase=False, binary=True)
+    vectorizer = CountVectorizer(token_pattern="[A-Za-z]+|[0-9]+", lowercase=False, binary=True)
     known = vectorizer.fit_transform([record.question for record in train])
     new = vectorizer.transform([record.question for record in unseen])
     num_people = len({record.user_id for record in unseen})

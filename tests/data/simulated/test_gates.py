@@ -53,7 +53,7 @@ def test_the_gate_files_are_frozen():
 
 @pytest.mark.parametrize("task", ["S1", "S2", "S3", "S4", "S5", "S7"])
 def test_a_sound_world_meets_every_gate(make_source, draw, task):
-    source = make_source(tasks=[task], profile_entries=12, **PEOPLE)
+    source = make_source(tasks=[task], profile_entries=12 if task == "S1" else 6, **PEOPLE)
     records = draw(source, 3)
     assert missed(source, records) == set()
     figures = source.figures(records)
