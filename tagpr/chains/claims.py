@@ -77,7 +77,7 @@ def pattern_holds(task: str, text: str, shown: Sequence[ProfileEntry]) -> bool:
     (no part's value) explains all of the cited entries.
     """
     cited = cited_entries(text)
-    if len(cited) < min(2, len(shown)) or not all(1 <= number <= len(shown) for number in cited):
+    if len(cited) < max(1, min(2, len(shown))) or not all(1 <= number <= len(shown) for number in cited):
         return False
     if VARY in text.split():
         return len(cited) >= 2 and not set.intersection(*(_values(task, number, shown) for number in cited))
@@ -86,7 +86,8 @@ def pattern_holds(task: str, text: str, shown: Sequence[ProfileEntry]) -> bool:
         if manner is None:
             return False
         return all(_own_style(task, shown[number - 1]) == manner for number in cited)
-    return all(
+    said_first = (_after(PATTERN, text) or text).lstrip()
+    return said_first.startswith("<") and all(
         (clause := CLAUSE_OF_TEXT[task].get(" ".join(said.split()))) is not None
         and all(_shows(task, clause, number, shown) for number in cited_entries(numbers))
         for numbers, said in _GROUPS.findall(text)

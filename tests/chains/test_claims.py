@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tagpr.chains.claims import (
     Claims,
@@ -91,6 +93,7 @@ def test_examined_entries():
         ("pattern : <1> <9> food", False),
         ("pattern : <1> <3> food and room", False),  # no clause
         ("pattern : food", False),
+        ("pattern : mostly <1> <3> food", False),  # says more than is checked
         ("pattern : <1> 2 <2> 4 vary", True),  # food alone, room alone
         ("pattern : <1> 2 <3> 5 vary", False),  # food explains both
         ("pattern : <1> 2 vary", False),
@@ -155,3 +158,44 @@ def test_every_rule_is_read_back(task):
 
     for rule in RULES[task]:
         assert preference_is_true(task, f"user : {rule_text(task, rule)}", {"rule": rule.as_json()})
+
+
+WORDS = (
+    *(
+        "<1>",
+        "<2>",
+        "<4>",
+        "<9>",
+        "[1]",
+        "3",
+        ",",
+        ":",
+        "!",
+        "if",
+        "vary",
+        "pattern",
+        "user",
+        "so",
+        "query",
+        "same",
+        "flip",
+    ),
+    *("food", "room", "mood", "soggy", "cosy", "weekend", "toward", "judging", "with", "first", "things", "no"),
+)
+
+
+@pytest.mark.parametrize("task", ["S1", "S2", "S3", "S4", "S5", "S7"])
+@given(text=st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join) | st.text(max_size=30))
+def test_no_text_of_a_policy_breaks_the_reader(task, text):
+    shown = TITLES if task in ("S4", "S5", "S7") else SHOWN
+    claims = read_claims(
+        task, spans(("infer_preference", text), ("apply_preference", text), ("examine_examples", text))
+    )
+    assert set(claims.cited) <= set(range(10000))
+    for query in (QUERY, text):
+        assert application_follows(task, claims.rule, claims.applied, query) in (True, False)
+        assert query_read_truly(task, text, query) in (True, False)
+    for check in (examined_truly, pattern_holds):
+        assert check(task, text, shown) in (True, False)
+        assert not check(task, text, ())
+    assert isinstance(reword(text), str)
