@@ -14,7 +14,7 @@ BOUNDS = {
     "vote_gap": 0.08,
     "blind_slack": 0.02,
     "calibration": 0.02,
-    "weather": 0.03,
+    "weather": 0.06,
     "length": 0.1,
     "position": 0.03,
     "sampling_errors": 3.0,
