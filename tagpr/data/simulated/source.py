@@ -109,6 +109,7 @@ class SimulatedSource(RecordSource):
         }
         self.bounds = GateBounds(**gates[size])
         self._measured: tuple[str, list[Gate]] | None = None
+        self._hashed: tuple[Sequence[Record], str] | None = None  # the list last hashed: a large one takes a minute
         for name, given, known in (("tasks", self.tasks, WORLD_TASKS), ("families", self.families, FAMILIES)):
             if not given or any(one not in known for one in given):
                 raise BadInputError(f"data.{name} is {list(given)}, expected some of {', '.join(known)}.")
@@ -140,7 +141,7 @@ class SimulatedSource(RecordSource):
 
     def gates(self, records: Sequence[Record]) -> list[Gate]:
         """Every gate, met or not. The same records are measured once."""
-        key = world_hash(records)
+        key = self._hash(records)
         if self._measured is None or self._measured[0] != key:
             strength = float(self.items["weather_strength"])
             self._measured = key, measure_gates(records, bounds=self.bounds, weather_strength=strength)
@@ -156,7 +157,12 @@ class SimulatedSource(RecordSource):
         return f"{CARD.read_text(encoding='utf-8')}\n## The gates of this copy\n{gate_table(self.gates(records))}\n"
 
     def version(self, records: Sequence[Record]) -> dict[str, str]:
-        return {WORLD: world_hash(records)}
+        return {WORLD: self._hash(records)}
+
+    def _hash(self, records: Sequence[Record]) -> str:
+        if self._hashed is None or self._hashed[0] is not records:
+            self._hashed = records, world_hash(records)
+        return self._hashed[1]
 
     def population(self, split: str) -> Population:
         """Who the people of a split are drawn from. Train and dev people never have the held-out family."""
