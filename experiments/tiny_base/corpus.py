@@ -592,28 +592,30 @@ def question(rng: random.Random) -> Example:
     return Example(prompt, thought([f"query : {' '.join(words[:4])}", f"so : {answer}"], answer), True)
 
 
-DRILLS: dict[Callable[[random.Random], Example], float] = {
-    copy: 0.6,
-    recall: 1.0,
-    entry: 1.2,
-    knowledge: 1.2,
-    read_item: 1.2,
-    look: 4.0,
-    facts: 3.5,
-    find: 2.5,
-    find_world: 1.2,
-    options: 0.6,
-    most: 1.0,
-    compare: 0.5,
-    form: 0.5,
-    shape: 2.2,
-    pick: 2.0,
-    keywords: 0.5,
-    describe: 0.2,
-    question: 0.5,
+# How often each drill is drawn in the phases of train.py: reading, copying, words.
+DRILLS: dict[Callable[[random.Random], Example], tuple[float, float, float]] = {
+    copy: (0.6, 2.0, 0.8),
+    recall: (1.0, 2.5, 1.5),
+    entry: (1.2, 2.0, 1.3),
+    knowledge: (1.2, 1.0, 7.0),
+    read_item: (1.2, 0.8, 3.0),
+    look: (4.0, 3.0, 6.0),
+    facts: (3.5, 2.0, 3.0),
+    find: (2.5, 2.0, 2.5),
+    find_world: (1.2, 0.8, 1.0),
+    options: (0.6, 0.5, 0.6),
+    most: (1.0, 1.0, 1.0),
+    compare: (0.5, 0.5, 0.7),
+    form: (0.5, 0.8, 0.5),
+    shape: (2.2, 3.0, 2.5),
+    pick: (2.0, 1.2, 2.5),
+    keywords: (0.5, 0.6, 0.5),
+    describe: (0.2, 0.1, 0.1),
+    question: (0.5, 0.5, 0.5),
 }
 
 
-def sample(rng: random.Random) -> Example:
-    drill = rng.choices(list(DRILLS), weights=list(DRILLS.values()))[0]
+def sample(rng: random.Random, mix: int) -> Example:
+    """A drill of one of the mixes."""
+    drill = rng.choices(list(DRILLS), weights=[weights[mix] for weights in DRILLS.values()])[0]
     return drill(rng)

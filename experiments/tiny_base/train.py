@@ -2,8 +2,9 @@
 
     python -m experiments.tiny_base.train --output tagpr/lm/tiny_base --work runs/tiny_base --threads 2
 
-Two phases: repeats of random tokens until the model looks back (attention circuits for copying form after a plateau of
-some 500 steps), then the drills of corpus.py. Killed and started again with the same --work, it goes on.
+First repeats of random tokens until the model looks back (attention circuits for copying form after a plateau of some
+500 steps), then the drills of corpus.py in three mixes: most of what reads, more of what copies, more of what words
+mean. Killed and started again with the same --work, it goes on.
 """
 
 from __future__ import annotations
@@ -43,16 +44,19 @@ class Phase:
     tokens: int  # per step, padding included
     high: float
     low: float
+    repeats: float  # share of steps that hold repeats, not drills
+    mix: int  # of corpus.DRILLS
 
 
 PHASES = (
-    Phase("repeats", 0, 900, 768, 1.0, 1.0),
-    Phase("drills", 900, 3_300, 3_072, 0.7, 0.02),
+    Phase("repeats", 0, 900, 768, 1.0, 1.0, 1.0, 0),
+    Phase("reading", 900, 2_600, 3_072, 0.7, 0.22, 0.1, 0),
+    Phase("copying", 2_600, 3_000, 3_072, 0.45, 0.31, 0.2, 1),
+    Phase("words", 3_000, 4_400, 3_072, 0.45, 0.02, 0.1, 2),
 )
 NARROW = 64  # how many different tokens the first repeats are made of; the number doubles in the drills
 DOUBLE_EVERY = 200
 PEAK_MUON, PEAK_ADAMW = 0.02, 0.01
-REPEATS_IN_DRILLS = 0.1
 
 
 def new_model(tokenizer: PreTrainedTokenizerBase) -> Qwen3ForCausalLM:
@@ -115,10 +119,12 @@ def collate(rows: list[tuple[list[int], int]], pad: int) -> tuple[Tensor, Tensor
     return ids, (position >= begin) & (position < end)
 
 
-def batches(tokenizer: PreTrainedTokenizerBase, rng: random.Random, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    tokenizer: PreTrainedTokenizerBase, rng: random.Random, tokens: int, mix: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches of drills of like length."""
     while True:
-        rows = sorted(encode(tokenizer, [corpus.sample(rng) for _ in range(256)]), key=lambda row: len(row[0]))
+        rows = sorted(encode(tokenizer, [corpus.sample(rng, mix) for _ in range(256)]), key=lambda row: len(row[0]))
         pool: list[list[tuple[list[int], int]]] = [[]]
         for row in rows:
             if pool[-1] and (len(pool[-1]) + 1) * len(row[0]) > tokens:
@@ -169,10 +175,10 @@ def train(work: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[Qwen3ForCausa
         drills: Iterator[tuple[Tensor, Tensor]] | None = None
         while phase.start <= step < phase.end:
             if drills is None:  # a resumed run draws fresh drills
-                drills = batches(tokenizer, random.Random(f"{SEED}/{step}"), phase.tokens)
+                drills = batches(tokenizer, random.Random(f"{SEED}/{step}"), phase.tokens, phase.mix)
             rng = torch.Generator().manual_seed(SEED * 1_000_003 + step)
             length = int(torch.randint(6, 17, (1,), generator=rng))
-            is_drill = phase.name == "drills" and bool(torch.rand(1, generator=rng) >= REPEATS_IN_DRILLS)
+            is_drill = bool(torch.rand(1, generator=rng) >= phase.repeats)
             if is_drill:
                 ids, known = next(drills)
             else:
@@ -194,7 +200,7 @@ def train(work: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[Qwen3ForCausa
                 spent = time.process_time() - began
                 text = "drills" if is_drill else "repeats"
                 print(f"step {step} {text} loss {loss:.3f} right {right:.3f} {spent:.0f} CPU-s", flush=True)
-            if step % PROBE_EVERY == 0 and phase.name == "drills":
+            if step % PROBE_EVERY == 0 and phase.start > 0:
                 print({name: round(value, 3) for name, value in probe(model, tokenizer, 48).items()}, flush=True)
             if step % SAVE_EVERY == 0 or step == phase.end:
                 temporary = state.with_suffix(".tmp")
