@@ -159,8 +159,8 @@ def definitions(comparison: Comparison, figures: Sequence[RowFigures], base: str
             f"Gain{' (in table.csv)' if comparison.simulated else ''}: score minus that of `{base}`, the best "
             "untrained row, both with answers read by the same lenient reader; the relative gain divides by the "
             "latter (a ratio of means over tasks; under By task each task's own ratio, and the mean of these where "
-            "all are there), and is left out where that is within two standard errors of 0. The best untrained row is chosen "
-            "on the questions shown, which makes gains smaller on average, not larger."
+            "all are there), and is left out where that is within two standard errors of 0. The best untrained row is "
+            "chosen on the questions shown, which makes gains smaller on average, not larger."
         )
     if any(task.startswith("LaMP") for task in comparison.tasks):
         lines.append(

@@ -81,9 +81,12 @@ def spreads(cells: Cells, statistic: Statistic, *, num_resamples: int, seed: int
 
     Nested: replicates are drawn with all their people. A draw of replicates holds a draw of people; drawing these again
     would count them twice (Davison and Hinkley 1997, 3.8).
-    Crossed: replicates are drawn with all their people, and people with all their replicates. Both variances hold that
-    of the single cells (a person in a replicate), so it is taken off once (Cameron, Gelbach and Miller 2011, eq. 2.11).
-    The variance of N drawn units is N / (N - 1) times that of their bootstrap.
+    Crossed: replicates are drawn with all their people, and people with all their replicates. Both variances hold the
+    noise E of the single cells (a person in a replicate), so it is taken off once, as in Cameron, Gelbach and Miller
+    2011; but E without what cells owe to their replicate and person, which would leave (1 - 1/R) of the people's
+    variance. With V_r, V_p, V_c of R replicates, P people, N cells drawn: in expectation V_c = (R - 1) / (N - 1) (V_r -
+    E) + (P - 1) / (N - 1) (V_p - E) + E where each person is in each replicate; solved for E.
+    The variance of n drawn units is n / (n - 1) times that of their bootstrap.
     """
     values = estimate(cells, statistic)
 
@@ -107,8 +110,12 @@ def spreads(cells: Cells, statistic: Statistic, *, num_resamples: int, seed: int
         ]  # fmt: skip
     sources = [(variances(cells.by_replicate()), cells.num_replicates - 1)]
     if not cells.nested:
-        of_people = np.maximum(variances(cells.by_person()) - variances(cells.by_cell()), 0)
-        sources.append((of_people, max(cells.num_people - 1, 1)))
+        of_people, single = variances(cells.by_person()), cells.by_cell()
+        in_replicate = (cells.num_replicates - 1) / max(len(single.sums) - 1, 1)
+        in_person = (cells.num_people - 1) / max(len(single.sums) - 1, 1)
+        shared = in_replicate * sources[0][0] + in_person * of_people
+        noise = np.maximum((variances(single) - shared) / (1 - in_replicate - in_person), 0)
+        sources.append((np.maximum(of_people - noise, 0), max(cells.num_people - 1, 1)))
     return [
         Spread(
             value=float(value), num_people=cells.num_people, samples=None,
