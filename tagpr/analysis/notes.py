@@ -190,8 +190,8 @@ def _interval_line(comparison: Comparison) -> str:
         "quantile of its own degrees of freedom"
     )
     return (
-        f"Intervals: 95 %, standard errors from {NUM_RESAMPLES:,} resamples of {drawn}. In simulation they cover 93 to "
-        "97 % with 10 replicates and with 3 (experiments/interval_coverage); with 3 they are wide, for three runs say "
+        f"Intervals: 95 %, standard errors from {NUM_RESAMPLES:,} resamples of {drawn}. In simulation they cover 92 to "
+        "98 % with 10 replicates and with 3 (experiments/interval_coverage); with 3 they are wide, for three runs say "
         "little about runs."
     )
 
@@ -203,12 +203,12 @@ def contrast_definition(comparison: Comparison) -> str:
         "" if comparison.simulated else ", and not below what the interval says, since replicates share their people"
     )
     missing = f" ({listed - len(found)} of them have no rows here and count as p = 1)" if len(found) < listed else ""
+    family = f"Holm over the {listed} listed{missing}" if listed else "none was"
     return (
         "Difference of greedy scores on the questions that both rows answered. p: sign-flip over replicates, two-sided "
         f"(with R replicates not below 2/2^R){people}. Holm and an outcome stand only where evaluation.contrasts "
-        f"listed the contrast before the runs; Holm over the {listed} listed{missing}. holds / fails: adjusted p <= "
-        f".05; tie: the 90 % interval lies within +-{TIE_MARGIN:g} of the score; undecided: neither, or fewer than "
-        f"{MIN_REPLICATES} replicates."
+        f"listed the contrast before the runs: {family}. holds / fails: adjusted p <= .05; tie: the 90 % interval lies "
+        f"within +-{TIE_MARGIN:g} of the score; undecided: neither, or fewer than {MIN_REPLICATES} replicates."
     )
 
 

@@ -369,7 +369,6 @@ def test_every_listed_contrast_of_the_laboratory_has_rows_to_test(hashes):
 
 
 def test_what_is_tested_changes_no_stage(hashes):
-    listed = ("+evaluation.contrasts.more.row=sft", "+evaluation.contrasts.more.against=base")
-    plain, more = graph_of(hashes, "experiment=demo"), graph_of(hashes, "experiment=demo", *listed)
-    assert "more" in compose("experiment=demo", *listed).evaluation.contrasts
-    assert [s.fingerprint for s in plain.stages] == [s.fingerprint for s in more.stages]
+    plain = graph_of(hashes, "experiment=demo")
+    other = graph_of(hashes, "experiment=demo", "evaluation.contrasts.guided.against=base")
+    assert [stage.fingerprint for stage in plain.stages] == [stage.fingerprint for stage in other.stages]
