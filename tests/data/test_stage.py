@@ -17,6 +17,7 @@ def test_records_are_written_with_their_history_counts_and_sources(tmp_path):
         tasks=[],
         people_shares={"train": 60, "dev": 20, "test": 20},
         question_shares={"sft": 50, "pairs": 20, "rl": 30},
+        drop_golds_from=["sft", "pairs", "rl"],
     )
     context = StageContext(stage="records", seed=0, checkpoints=tmp_path)
     counts = run(data=data, retrieval=BM25Retriever(k=3), inputs={}, output=tmp_path, context=context)

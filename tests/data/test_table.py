@@ -28,7 +28,7 @@ def source(path, *, columns=None, **settings):
         **{
             "task": "rating", "queries_per_user": 2, "min_rows": 3, "max_rows": None, "max_users": None,
             "max_characters": 1000, "people_shares": {"train": 60, "dev": 20, "test": 20},
-            "question_shares": {"sft": 50, "pairs": 20, "rl": 30}, "licence": "unknown",
+            "question_shares": {"sft": 50, "pairs": 20, "rl": 30}, "drop_golds_from": [], "licence": "unknown",
         }
         | settings,
     )  # fmt: skip
