@@ -15,7 +15,7 @@ SIBLING_OVERLAP = 0.5
 SAME_PERSON_OVERLAP = 0.8
 MIN_SHARED = 3  # and of fewer common items nothing follows
 # What more ids than these hold is common, and says nothing about who holds it.
-MAX_HOLDERS = 5
+MAX_HOLDERS = 20
 
 # A person with fewer questions cannot give one to each purpose.
 NUM_PURPOSES = 3
