@@ -130,7 +130,9 @@ def record(record_id, user, purpose, query, gold, *profile, task="LaMP_3"):
     return Record(
         record_id=record_id, user_id=user, task=task, split="train" if purpose in TRAINING else purpose,
         purpose=purpose, question=query, query=query, gold=gold, retrieved=(),
-        profile=tuple(ProfileEntry(entry_id=f"{record_id}.{i}", input=a, response=b) for i, (a, b) in enumerate(profile)),
+        profile=tuple(
+            ProfileEntry(entry_id=f"{record_id}.{i}", input=a, response=b) for i, (a, b) in enumerate(profile)
+        ),
     )  # fmt: skip
 
 
