@@ -23,13 +23,20 @@ _NUM_LISTED = 20  # people that a report lists; the counts are of all
 
 def text_hash(*texts: str | None) -> int:
     """64 bits that stand for texts, spaces aside. Python's own hash: fast, and only good within one process."""
-    return hash(tuple(None if text is None else " ".join(text.split()) for text in texts))
+    return hash(tuple(None if text is None else _without_spaces(text) for text in texts))
 
 
 def entry_hashes(entry: ProfileEntry) -> tuple[int, int]:
     """(its input with its response, its response alone)."""
-    response = " ".join(entry.response.split())
-    return hash((" ".join(entry.input.split()), response)), hash((None, response))
+    response = _without_spaces(entry.response)
+    return hash((_without_spaces(entry.input), response)), hash((None, response))
+
+
+def _without_spaces(text: str) -> str:
+    # Half a million entries pass here; splitting and joining them takes ten times as long.
+    for space in " \n\t\r\xa0":
+        text = text.replace(space, "")
+    return text
 
 
 def telltale_hash(task: Task, query: str, gold: str) -> int:
@@ -75,6 +82,7 @@ class LeakGuard:
         self._entries: Counter[tuple[str, str, str]] = Counter()
         self._exposed: defaultdict[tuple[str, str, str], set[tuple[str, str]]] = defaultdict(set)
         self._dropped: Counter[str] = Counter()
+        self._left: Counter[str] = Counter()
         self._own: Counter[str] = Counter()
         for record in questions:
             self._questions_of[record.user_id] += 1
@@ -92,11 +100,10 @@ class LeakGuard:
             key = ("sibling" if hit.sibling else "stranger", record.purpose, hit.asked.purpose)
             self._entries[key] += 1
             self._exposed[key].add((record.task, hit.asked.record_id))
-        if record.purpose not in self.drop_from:
-            return record
         forbidden = {hit.position for hit in hits if _is_forbidden(record, hit)}
-        self._dropped[record.purpose] += len(forbidden)
-        if not forbidden:
+        dropped = record.purpose in self.drop_from
+        (self._dropped if dropped else self._left)[record.purpose] += len(forbidden)
+        if not (dropped and forbidden):
             return record
         kept = tuple(entry for i, entry in enumerate(record.profile) if i not in forbidden)
         return replace(record, profile=kept)
@@ -140,6 +147,7 @@ class LeakGuard:
             "own_entries": self._own["entries"],
             "own_golds_elsewhere": self._own["golds"],
             "dropped_entries": {purpose: self._dropped[purpose] for purpose in self.drop_from},
+            "left_entries": {purpose: self._left[purpose] for purpose in PURPOSES if purpose not in self.drop_from},
         }
 
     def counts(self) -> dict[str, int]:

@@ -88,6 +88,7 @@ def test_profiles_stay_as_downloaded_where_that_is_asked_for(tmp_path, news_auth
     assert all(len(record.profile) == 4 + 3 for record in records)
     assert leaks["sibling_golds"]["entries"] == len(sibling_golds_shown(records)) == 200
     assert (leaks["dropped_entries"], counts["dropped_gold_entries"]) == ({}, 0)
+    assert leaks["left_entries"] == {"sft": 36, "pairs": 24, "rl": 24, "dev": 0, "test": 0}
     with pytest.raises(ValueError, match=r"data\.drop_golds_from names \['train'\]"):
         LeakGuard([], drop_from=["train"])
 
