@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tagpr
@@ -189,6 +189,7 @@ def test_a_failed_run_leaves_nothing_and_no_lock(tmp_path):
 TEXTS = st.sampled_from([*WORDS, "kettle garden", " kettle garden ", ""])
 
 
+@settings(max_examples=25)
 @given(
     query=st.sampled_from(["kettle garden", "violin"]),
     inputs=st.lists(TEXTS, max_size=8),
