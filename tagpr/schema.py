@@ -40,6 +40,7 @@ class LampData(Data):
     tasks: list[str] = MISSING  # LaMP_1 .. LaMP_7, LaMP_2N; empty: every task that is there
     people_shares: dict[str, float] = MISSING  # of train, dev and test
     question_shares: dict[str, float] = MISSING  # of sft, pairs and rl, among train people's questions
+    drop_golds_from: list[str] = MISSING  # purposes whose profiles lose other splits' and purposes' golds
 
 
 @dataclass
@@ -63,6 +64,7 @@ class TableData(Data):
     max_characters: int = MISSING  # longer texts are cut, rows with longer answers left out
     people_shares: dict[str, float] = MISSING  # of train, dev and test
     question_shares: dict[str, float] = MISSING  # of sft, pairs and rl, among train people's questions
+    drop_golds_from: list[str] = MISSING  # purposes whose profiles lose other splits' and purposes' golds
     licence: str = MISSING  # of the data, for its card
 
 

@@ -9,6 +9,8 @@ from typing import Any
 from tagpr.analysis.comparison import ComparedRow, Comparison
 from tagpr.analysis.contrasts import TIE_MARGIN, listed_pairs
 from tagpr.analysis.figures import RowFigures
+from tagpr.analysis.leak_notes import leak_lines
+from tagpr.analysis.memorisation import memorisation_lines
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, NUM_RESAMPLES
 from tagpr.analysis.runs import Artifact, Evaluation
 from tagpr.evaluation.references import NAMES
@@ -27,6 +29,8 @@ def warnings_of(comparison: Comparison, figures: Sequence[RowFigures]) -> list[s
         *_failure_warnings(models),
         *_replicate_warnings(comparison, models),
         *_history_lines(comparison),
+        *leak_lines(comparison),
+        *memorisation_lines(comparison),
     ]
 
 

@@ -17,6 +17,7 @@ from tagpr.data.lamp_files import (
     read_split,
     task_by_name,
 )
+from tagpr.data.leaks import entry_hashes, text_hash
 from tagpr.data.source import RecordSource
 from tagpr.data.splits import assign_purposes, divide, leak_groups
 from tagpr.errors import BadInputError
@@ -25,18 +26,33 @@ from tagpr.types import SPLITS, Record
 
 
 def name_people(questions: Sequence[LampQuestion]) -> list[LampQuestion]:
-    """Every question with a `user_id`: the data's own, or the profile-overlap group where the data names nobody."""
-    if all(question.user_id for question in questions):
-        return list(questions)
+    """Every question with a `user_id`: the data's own, or the profile-overlap group where the data names nobody.
+
+    Ids whose profiles are nearly the same are one person, called by the first of them: else their questions' golds
+    would stand in one another's profiles across splits.
+    """
     items = [
-        {hash((entry.input, entry.response)) for entry in question.profile} | {hash((question.query, question.gold))}
+        {entry_hashes(entry)[0] for entry in question.profile} | {text_hash(question.query, question.gold)}
         for question in questions
     ]
-    groups = leak_groups(items)
+    groups = leak_groups(items, [question.user_id for question in questions])
+    name_of: dict[int, str] = {}
+    for question, group in zip(questions, groups, strict=True):
+        if question.user_id:
+            name_of.setdefault(group, question.user_id)
     return [
-        question if question.user_id else replace(question, user_id=f"author_of_{questions[group].record_id}")
+        replace(question, user_id=name_of.get(group) or f"author_of_{questions[group].record_id}")
         for question, group in zip(questions, groups, strict=True)
     ]
+
+
+def shared_ids(given: Sequence[LampQuestion], named: Sequence[LampQuestion]) -> dict[str, list[str]]:
+    """Person -> the ids that the data give them, for those who have several."""
+    ids: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for before, after in zip(given, named, strict=True):
+        if before.user_id:
+            ids[after.user_id][before.user_id] = None
+    return {person: list(several) for person, several in ids.items() if len(several) > 1}
 
 
 def assign_splits(
@@ -45,8 +61,9 @@ def assign_splits(
     """Which of our splits each question stands in; "" where it is left out so that nobody is in two.
 
     Two official splits with different people: the first one's people become train and dev (selection happens on people
-    held out of *train*), the second's are test. One split, or two that share people (LaMP's time-based form): all
-    people are divided; train people then keep their earlier questions, dev and test people their later ones.
+    held out of *train*), the second's are test; the few that profile overlap finds in both are test alone. One split,
+    or two that share people (LaMP's time-based form): all people are divided; train people then keep their earlier
+    questions, dev and test people their later ones.
 
     Returns:
         (official split, record id) -> train, dev, test or "".
@@ -54,9 +71,9 @@ def assign_splits(
     official = [split for split in OFFICIAL_SPLITS if any(q.official_split == split for q in questions)][:2]
     people = {split: {q.user_id for q in questions if q.official_split == split} for split in official}
     first = official[0]
-    if len(official) == 2 and not people[first] & people[official[1]]:
+    if len(official) == 2 and 2 * len(people[first] & people[official[1]]) < len(people[official[1]]):
         shares = {name: share for name, share in people_shares.items() if name != "test"}
-        part = divide(sorted(people[first]), shares, seed=seed, stream="people")
+        part = divide(sorted(people[first] - people[official[1]]), shares, seed=seed, stream="people")
         part.update(dict.fromkeys(people[official[1]], "test"))
         source = {"train": first, "dev": first, "test": official[1]}
     else:
@@ -79,6 +96,7 @@ class LampSource(RecordSource):
         tasks: the tasks to read; empty: every one that is there.
         people_shares: shares of train, dev and test people.
         question_shares: shares of sft, pairs and rl among the questions of train people.
+        drop_golds_from: purposes whose profiles lose the golds of other splits and purposes (tagpr.data.leaks).
     """
 
     def __init__(
@@ -88,11 +106,14 @@ class LampSource(RecordSource):
         tasks: Sequence[str],
         people_shares: Mapping[str, float],
         question_shares: Mapping[str, float],
+        drop_golds_from: Sequence[str],
     ) -> None:
         self.root = Path(root).expanduser()
         self.tasks = tuple(task_named(name).name for name in tasks)
         self.people_shares = dict(people_shares)
         self.question_shares = dict(question_shares)
+        self.drop_golds_from = tuple(drop_golds_from)
+        self._shared_ids: dict[str, list[str]] = {}
 
     def files(self) -> list[Path]:
         """Questions and golds of every split that `records` reads."""
@@ -124,6 +145,9 @@ class LampSource(RecordSource):
             )
         ]
 
+    def shared_ids(self) -> dict[str, list[str]]:
+        return self._shared_ids
+
     def _splits(self, folder: Path) -> list[SplitFiles]:
         """The first two splits: LaMP's test set is not read where train and dev are there, or where it has no golds."""
         found = find_splits(folder)
@@ -153,10 +177,13 @@ class LampSource(RecordSource):
     def _task_records(
         self, task_name: str, questions: list[LampQuestion], folder: Path, *, seed: int, several_tasks: bool
     ) -> list[Record]:
-        questions = name_people(questions)
+        given, questions = questions, name_people(questions)
+        several_ids = shared_ids(given, questions)
         if several_tasks:
             # LaMP numbers its users anew for each task: user 5 of two tasks is two people.
             questions = [replace(q, user_id=f"{task_name}/{q.user_id}") for q in questions]
+            several_ids = {f"{task_name}/{person}": ids for person, ids in several_ids.items()}
+        self._shared_ids |= several_ids
         splits = assign_splits(questions, self.people_shares, seed=seed)
         without = [split for split in SPLITS if split not in splits.values()]
         if without:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tagpr.types import Record
@@ -12,6 +12,9 @@ from tagpr.types import Record
 class RecordSource(ABC):
     """A data set that can be told as records, people already divided into splits and questions into purposes."""
 
+    # Purposes whose profiles lose golds of other splits and purposes (tagpr.data.leaks). A simulated world makes none.
+    drop_golds_from: tuple[str, ...] = ()
+
     @abstractmethod
     def records(self, *, seed: int) -> list[Record]:
         """Every record, `retrieved` still empty. The seed makes simulated people; real ones keep their splits."""
@@ -19,6 +22,10 @@ class RecordSource(ABC):
     def files(self) -> list[Path]:
         """The source files that `records` reads: what goes into the manifest with its hash."""
         return []
+
+    def shared_ids(self) -> Mapping[str, Sequence[str]]:
+        """First id -> the data's user ids under which one profile stands, of the people that have several."""
+        return {}
 
     def figures(self, records: Sequence[Record]) -> dict[str, float]:
         """What the manifest says beside counts: a simulated world gives its blind and Bayes scores."""

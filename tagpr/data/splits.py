@@ -10,6 +10,12 @@ from collections.abc import Mapping, Sequence, Set
 # Two questions belong to one author where at least half of the smaller profile stands in the other. Siblings share
 # nearly all of it (6 of 7 and 9 of 10 in LaMP-2N); strangers share the odd popular film or a "good morning".
 SIBLING_OVERLAP = 0.5
+# Two ids that the data themselves give are one person only where the smaller profile is nearly all in the other:
+# co-authors share half of their papers, and are two people.
+SAME_PERSON_OVERLAP = 0.8
+MIN_SHARED = 3  # and of fewer common items nothing follows
+# What more ids than these hold is common, and says nothing about who holds it.
+MAX_HOLDERS = 20
 
 # A person with fewer questions cannot give one to each purpose.
 NUM_PURPOSES = 3
@@ -71,14 +77,24 @@ def assign_purposes(
     return purposes
 
 
-def leak_groups(items: Sequence[Set[int]]) -> list[int]:
-    """Questions that share an author, told by what their profiles have in common.
+def leak_groups(items: Sequence[Set[int]], names: Sequence[str] = ()) -> list[int]:
+    """Questions that share an author, told by what their profiles have in common and by the data's own ids.
 
     Args:
         items: per question, hashes of its profile items and of its own query with gold.
+        names: per question the data's id of its author, "" where it names nobody; none given: nobody is named.
     Returns:
         Per question, the position of the first question of its group.
     """
+    names = names or [""] * len(items)
+    least = SAME_PERSON_OVERLAP if all(names) else SIBLING_OVERLAP
+    by_name: defaultdict[str, set[int]] = defaultdict(set)
+    for name, group in zip(names, items, strict=True):
+        if name:
+            by_name[name] |= group
+    num_names = Counter(item for held in by_name.values() for item in held)
+    sizes = [len(group) for group in items]
+    items = [{item for item in group if num_names[item] <= MAX_HOLDERS} for group in items] if by_name else items
     frequency: Counter[int] = Counter(item for group in items for item in group)
     holders: defaultdict[int, list[int]] = defaultdict(list)
     for position, group in enumerate(items):
@@ -93,14 +109,25 @@ def leak_groups(items: Sequence[Set[int]]) -> list[int]:
             position = root[position]
         return position
 
+    def join(position: int, other: int) -> None:
+        first, second = sorted((find(position), find(other)))
+        root[second] = first
+
+    first_of: dict[str, int] = {}
+    for position, name in enumerate(names):
+        if name:
+            join(position, first_of.setdefault(name, position))
     for position, group in enumerate(items):
         # Who shares `needed` items with this one shares one of its len - needed + 1 rarest: look at their holders only.
-        needed = max(1, math.ceil(len(group) * SIBLING_OVERLAP))
-        rarest = sorted(group, key=lambda item: (frequency[item], item))[: len(group) - needed + 1]
+        needed = max(1, math.ceil(sizes[position] * least))
+        needed_alone = sizes[position] * SIBLING_OVERLAP
+        rarest = sorted(group, key=lambda item: (frequency[item], item))[: max(0, len(group) - needed + 1)]
         candidates = {other for item in rarest for other in holders.get(item, ()) if other != position}
         for other in sorted(candidates):
-            bigger = len(items[other]) >= len(group)
-            if bigger and find(other) != find(position) and len(group & items[other]) >= needed:
-                first, second = sorted((find(position), find(other)))
-                root[second] = first
+            if sizes[other] < sizes[position] or find(other) == find(position):
+                continue
+            both_named = names[position] and names[other]
+            wanted = max(MIN_SHARED, sizes[position] * SAME_PERSON_OVERLAP) if both_named else needed_alone
+            if len(group & items[other]) >= wanted:
+                join(position, other)
     return [find(position) for position in range(len(items))]

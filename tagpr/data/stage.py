@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tagpr.context import StageContext
 from tagpr.data.json_files import sha256_of
+from tagpr.data.leaks import LeakGuard
+from tagpr.data.rankings import open_rankings
 from tagpr.data.retrieval import Retriever, is_own_entry
 from tagpr.data.source import RecordSource
 from tagpr.storage import write_json, write_records
@@ -19,20 +21,26 @@ from tagpr.types import PURPOSES, SPLITS, Record
 def run(
     *, data: RecordSource, retrieval: Retriever, inputs: Mapping[str, Path], output: Path, context: StageContext
 ) -> dict[str, int | float]:
-    """Write `{train,dev,test}.parquet` and `sources.json` ({path: sha256}) into `output`, and CARD.md where the
-    source has one; returns the counts."""
+    """Write `{train,dev,test}.parquet`, `leaks.json` and `sources.json` ({path: sha256}) into `output`, and CARD.md
+    where the source has one; returns the counts."""
     found = data.records(seed=context.seed)
+    guard = LeakGuard(found, drop_from=data.drop_golds_from)
+    found = [guard.guarded(record) for record in found]
     records = []
-    with context.progress("retrieving", total=len(found)) as advance:
+    with (
+        open_rankings(retrieval, context.rankings, found) as rankings,
+        context.progress("retrieving", total=len(found)) as advance,
+    ):
         for record in found:
-            task = task_named(record.task)
-            records.append(replace(record, retrieved=retrieval.rank(record, task, seed=context.seed)))
+            retrieved = rankings.rank(record, task_named(record.task), seed=context.seed)
+            records.append(replace(record, retrieved=retrieved))
             advance()
+    write_json(output / "leaks.json", guard.report(data.shared_ids()))
     write_records(output, records)
     write_json(output / "sources.json", {str(path): sha256_of(path) for path in data.files()})
     if card := data.card(records):
         (output / "CARD.md").write_text(card, encoding="utf-8")
-    return {**count_records(records), **data.figures(records)}
+    return {**count_records(records), **guard.counts(), **rankings.counts(), **data.figures(records)}
 
 
 def count_records(records: Sequence[Record]) -> dict[str, int | float]:

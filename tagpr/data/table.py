@@ -3,14 +3,15 @@ what the person answered before each of them is its history."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import final
 
+from tagpr.data.leaks import text_hash
 from tagpr.data.source import RecordSource
-from tagpr.data.splits import assign_purposes, divide, stable_order
+from tagpr.data.splits import assign_purposes, divide, leak_groups, stable_order
 from tagpr.data.table_card import card_text
 from tagpr.data.table_files import TableRow
 from tagpr.data.table_people import DROPS, FORMS, Table, read_people
@@ -37,6 +38,7 @@ class TableSource(RecordSource):
         max_characters: longer texts are cut, rows with longer answers left out.
         people_shares: shares of train, dev and test people.
         question_shares: shares of sft, pairs and rl among the questions of train people.
+        drop_golds_from: purposes whose profiles lose the golds of other splits and purposes (tagpr.data.leaks).
         licence: of the data, for the card.
     """
 
@@ -53,6 +55,7 @@ class TableSource(RecordSource):
         max_characters: int,
         people_shares: Mapping[str, float],
         question_shares: Mapping[str, float],
+        drop_golds_from: Sequence[str],
         licence: str,
     ) -> None:
         if task not in FORMS:
@@ -85,6 +88,7 @@ class TableSource(RecordSource):
         self.max_characters = max_characters
         self.people_shares = dict(people_shares)
         self.question_shares = dict(question_shares)
+        self.drop_golds_from = tuple(drop_golds_from)
         self.licence = licence
 
     def files(self) -> list[Path]:
@@ -108,6 +112,15 @@ class TableSource(RecordSource):
             for user in self._table.people  # the file's order
             for row in asked.get(user, ())
         ]
+
+    def shared_ids(self) -> dict[str, list[str]]:
+        """Users with nearly the same rows. They stay two people: in a small table everybody may have seen the same."""
+        users = list(self._table.people)
+        rows = [{text_hash(_shown(row), row.answer) for row in self._table.people[user]} for user in users]
+        ids: defaultdict[str, list[str]] = defaultdict(list)
+        for user, group in zip(users, leak_groups(rows, users), strict=True):
+            ids[users[group]].append(user)
+        return {first: several for first, several in ids.items() if len(several) > 1}
 
     def figures(self, records: Sequence[Record]) -> dict[str, float]:
         """Rows read, what was left out of them, and golds of test people that train people's rows hold too."""

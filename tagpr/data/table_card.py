@@ -53,7 +53,8 @@ def card_text(
         "## What to keep in mind",
         "",
         "- A question's history is what the same person answered before it, earlier questions included; their later "
-        "answers and the question itself are never in it.",
+        "answers and the question itself are never in it. Which golds stand in histories, and what training goes "
+        "without for that, is in `leaks.json`.",
         "- Rows of one date, and all rows where there is no date column, keep the file's order."
         if "date" in columns
         else "- There is no date column: the file's order is taken for the order in time.",

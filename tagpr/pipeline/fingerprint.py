@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 # Libraries whose releases have moved numbers; the rest of the environment is recorded in a run's folder, not hashed.
 NUMERIC_LIBRARIES = (
     "torch", "transformers", "tokenizers", "pytorch-lightning", "peft", "numpy", "scipy", "scikit-learn",
-    "rouge-score", "bm25s",
+    "rouge-score",
 )  # fmt: skip
 
 

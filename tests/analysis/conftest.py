@@ -43,8 +43,9 @@ class RunFolders:
         storage.write_json(folder / "manifest.json", {"stage": name, "fingerprint": fingerprint, **manifest})
         return folder
 
-    def records(self, fingerprint: str, data: str) -> None:
-        self.stage("records", fingerprint, config={"data": {"name": data}}, source_files={}, counts={}, cpu_seconds=1.0)
+    def records(self, fingerprint: str, data: str) -> Path:
+        config = {"data": {"name": data}}
+        return self.stage("records", fingerprint, config=config, source_files={}, counts={}, cpu_seconds=1.0)
 
     def evaluation(
         self,

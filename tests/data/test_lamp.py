@@ -15,7 +15,11 @@ PEOPLE = {"train": 60, "dev": 20, "test": 20}
 
 def source(root, tasks=()):
     return LampSource(
-        root=str(root), tasks=tasks, people_shares=PEOPLE, question_shares={"sft": 50, "pairs": 20, "rl": 30}
+        root=str(root),
+        tasks=tasks,
+        people_shares=PEOPLE,
+        question_shares={"sft": 50, "pairs": 20, "rl": 30},
+        drop_golds_from=["sft", "pairs", "rl"],
     )
 
 

@@ -57,6 +57,28 @@ def test_siblings_are_told_by_what_their_profiles_share():
     assert leak_groups(items) == [0, 1, 0, 3, 3, 5, 6]
 
 
+def test_ids_of_nearly_one_profile_are_one_person():
+    shelf = set(range(10))
+    items = [shelf, {1, 2, 3, 4, 50, 51}, shelf | {10}, {0, 1, 2, 3, 4, 5, 6, 7, 60, 61}, {1, 2}, {1, 2}]
+    # a and c share 10 of 10; d has 8 of 10 with them; b has 4 of 6; e and f are too small to say anything
+    assert leak_groups(items, list("abcdef")) == [0, 1, 0, 0, 4, 5]
+    # co-authors: 6 of 10 are two ids' business, and one person where nobody is named
+    coauthors = [shelf, {0, 1, 2, 3, 4, 5, 70, 71, 72, 73}]
+    assert leak_groups(coauthors, ["a", "b"]) == [0, 1]
+    assert leak_groups(coauthors, ["a", ""]) == leak_groups(coauthors) == [0, 0]
+    # one id is one person, whatever the profiles
+    assert leak_groups([{1}, {2}, {3}], ["a", "b", "a"]) == [0, 1, 0]
+
+
+def test_what_everybody_holds_makes_nobody_one_person():
+    # 21 people who liked the same five films, each with one of their own; 20 of them would be few enough
+    films = set(range(5))
+    many = [films | {100 + i} for i in range(21)]
+    names = [f"u{i}" for i in range(21)]
+    assert leak_groups(many, names) == list(range(21))
+    assert leak_groups(many[:20], names[:20]) == [0] * 20
+
+
 @given(st.lists(st.sets(st.integers(0, 12), max_size=6), max_size=8))
 def test_groups_are_those_of_comparing_everybody_with_everybody(items):
     groups = list(range(len(items)))

@@ -28,7 +28,7 @@ def source(path, *, columns=None, **settings):
         **{
             "task": "rating", "queries_per_user": 2, "min_rows": 3, "max_rows": None, "max_users": None,
             "max_characters": 1000, "people_shares": {"train": 60, "dev": 20, "test": 20},
-            "question_shares": {"sft": 50, "pairs": 20, "rl": 30}, "licence": "unknown",
+            "question_shares": {"sft": 50, "pairs": 20, "rl": 30}, "drop_golds_from": [], "licence": "unknown",
         }
         | settings,
     )  # fmt: skip
@@ -384,13 +384,16 @@ def test_the_records_stage_writes_records_counts_and_a_card(tmp_path, tagpr):
     assert Counter(r.purpose for r in records) == {"sft": 6, "pairs": 6, "rl": 6, "dev": 6, "test": 6}
     assert all(len(r.retrieved) == len(r.profile) for r in records)
     counts = json.loads((folder / "manifest.json").read_text())["counts"]
+    assert (counts["sibling_gold_entries"], counts["dropped_gold_entries"]) == (3 * 10, 3 * 6)
     assert (counts["rows_read"], counts["rows_used"], counts["people"], counts["own_entries"]) == (70, 70, 10, 0)
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     for line in (
         "# Data card: teas.csv",
         "- Licence: CC0",
         "- Columns: user = `who`, text = `text`, answer = `answer`, date = `date`.",
-        "| train | 6 | 18 | 6 | 6 | 6 | 0 | 0 | 5.0 (4 to 6) |",
+        # 4 to 6 earlier rows, of which those that are questions of another purpose are not read.
+        "| train | 6 | 18 | 6 | 6 | 6 | 0 | 0 | 4.0 (4 to 4) |",
+        "| dev | 2 | 6 | 0 | 0 | 0 | 6 | 0 | 5.0 (4 to 6) |",
         "## What was left out of 70 rows",
     ):
         assert line in card.splitlines(), card
