@@ -22,6 +22,7 @@ from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, code_fingerprint, di
 _SHARED = ("types", "markup", "storage", "tasks")
 _READING = (*_SHARED, "data")
 _WRITING = (*_READING, "chains/tags", "chains/overlap", "lm")
+_EVALUATING = tuple(f"evaluation/{name}" for name in ("predict", "references", "samples", "shown", "stage"))
 # Rooms whose code can change a stage's result; the stage's own and those before it that it calls.
 ROOMS: dict[str, tuple[str, ...]] = {
     "records": _READING,
@@ -30,10 +31,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pairs": (*_WRITING, "prmu/pairs", "prmu/pairs_stage", "prmu/shortcuts"),
     "prmu": (*_READING, "lm", "training", "prmu"),
     "rl": (*_WRITING, "training", "prmu", "rl"),
-    "evaluate": (*_WRITING, "evaluation/predict", "evaluation/references", "evaluation/stage"),
+    "evaluate": (*_WRITING, *_EVALUATING),
     "swap": (
-        *_WRITING, "evaluation/predict", "evaluation/stage", "evaluation/statistics", "evaluation/swap",
-        "evaluation/specificity", "evaluation/swap_stage",
+        *_WRITING, *_EVALUATING, "evaluation/statistics", "evaluation/swap", "evaluation/specificity",
+        "evaluation/swap_stage",
     ),
 }  # fmt: skip
 ENTRIES = {
