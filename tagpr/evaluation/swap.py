@@ -7,6 +7,7 @@ answer looks like does not. Source: O.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -20,6 +21,8 @@ from tagpr.tasks import task_named
 from tagpr.types import ProfileEntry, Prompt, Record
 
 OWN, NEAREST, RANDOM, NONE, SHUFFLED = CONDITIONS = ("own", "nearest", "random", "none", "shuffled")
+
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +57,8 @@ class People:
         self._users = list(self._records)
         documents = [_inputs(own[0].profile) for own in self._records.values()]
         self._vectors = None
-        if any(text.strip() for text in documents):
-            self._vectorizer = TfidfVectorizer(token_pattern=r"\w+")
+        if any(_WORD.search(text) for text in documents):
+            self._vectorizer = TfidfVectorizer(token_pattern=_WORD.pattern)
             self._vectors = self._vectorizer.fit_transform(documents)
 
     def at_random(self, record: Record, *, seed: int) -> list[Record]:

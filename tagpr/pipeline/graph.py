@@ -151,7 +151,7 @@ def build_graph(cfg: DictConfig, hashes: FileHashes, variant: Callable[[str], Di
     for name, other in cfg.evaluation.compare.items():
         other_cfg = variant(other.ablation)
         other_policies, _ = _policies(other_cfg, hashes, arm=str(name))
-        policy = _policy_named(other.policy, other_policies, f"evaluation.compare.{name}")
+        policy = _policy_named(other.policy, other_policies, f"evaluation.compare.{name}.policy")
         rows.append(_row(str(name), other_cfg, hashes, policy, with_history=True, thinking=None))
     wanted = [stage for row in rows for stage in (*row.stages.values(), *row.diagnostics.values())]
     wanted += policies.values()
@@ -244,7 +244,9 @@ def _uses_prmu(cfg: DictConfig, stage: str) -> bool:
 def _own_rows(cfg: DictConfig, hashes: FileHashes, policies: Mapping[str, Stage]) -> list[EvaluatedRow]:
     rows = []
     for name, row in cfg.evaluation.rows.items():
-        policy = None if row.policy == "backbone" else _policy_named(row.policy, policies, f"evaluation.rows.{name}")
+        policy = (
+            None if row.policy == "backbone" else _policy_named(row.policy, policies, f"evaluation.rows.{name}.policy")
+        )
         rows.append(_row(str(name), cfg, hashes, policy, with_history=row.history, thinking=row.thinking))
     # Every RL stage of this run is a row: an arm with one stage has one, and a preset need not list them.
     rows += [
@@ -257,7 +259,7 @@ def _own_rows(cfg: DictConfig, hashes: FileHashes, policies: Mapping[str, Stage]
 
 def _policy_named(name: str, policies: Mapping[str, Stage], where: str) -> Stage:
     if name not in policies:
-        raise UserError(f"{where}.policy={name}, but this run makes {['backbone', *policies]}.")
+        raise UserError(f"{where}={name}, but this run makes {['backbone', *policies]}.")
     return policies[name]
 
 
