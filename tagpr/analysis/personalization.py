@@ -118,11 +118,15 @@ def csv_rows(row: SwappedRow) -> Iterator[dict[str, str | float]]:
 
 def formatting_warnings(rows: list[SwappedRow]) -> list[str]:
     """Rows that gain from a history, whoever's it is."""
-    named = [row.name for row in rows if MEAN in row.personal and row.personal[MEAN].formatting_only]
+    named = []
+    for row in rows:
+        tasks = [task for task, one in row.personal.items() if one.formatting_only]
+        if tasks:
+            named.append(row.name if MEAN in tasks else f"{row.name} on {', '.join(tasks)}")
     if not named:
         return []
     return [
-        f"Few-shot formatting, not personalization: {', '.join(named)} (the Gain's interval is above 0, the "
+        f"Few-shot formatting, not personalization: {'; '.join(named)} (the Gain's interval is above 0, the "
         "Specificity's is not: another person's history helps as much)."
     ]
 
@@ -135,12 +139,14 @@ def definitions(rows: list[SwappedRow]) -> list[str]:
         "the person's own (TF-IDF); random other: of any; none: the question without history; shuffled: the own "
         "inputs, each with the response of another entry. Others' entries are retrieved by the run's own retriever.",
         "Gain = own - none. **Specificity = own - nearest other**: what the person's own history is worth beyond a "
-        "history. Intervals as above. Gain without Specificity is few-shot formatting, not personalization.",
+        "history. Intervals as above. Gain without Specificity is few-shot formatting, not personalization; and a "
+        "policy that was never trained without history may be helpless there, which makes its Gain large.",
     ]
     if any("bayes_specificity" in one.figures for row in rows for one in row.personal.values()):
         lines.append(
             "Bayes Specificity: that of the observer who reads the same histories; share = Specificity / Bayes "
-            "Specificity, a ratio of means."
+            "Specificity, a ratio of means. Simulated tags and titles tell a person's rule by the responses alone, so "
+            "that exchanging them costs little there; scores (S3) need inputs and responses together."
         )
     known = [row for row in rows if row.from_rule is not None]
     if known:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -28,7 +29,7 @@ STYLE = CompactStyle(thinking=False, history_tokens=192, entry_tokens=48, query_
 class Parrot:
     """Answers with the first response of the prompt; "nothing" where it shows none."""
 
-    asked: list[int] = []
+    asked: ClassVar[list[int]] = []
 
     def __init__(self, *, tokenizer) -> None:
         self.tokenizer = tokenizer
