@@ -153,7 +153,7 @@ def closest(
 ) -> tuple[Prompt, Record, bool]:
     """The first prompt whose history has the size of the own one's, else the closest in entries, then in length; and
     whether it has that size. Later ones are not asked for once one fits."""
-    wanted = _characters(own.history)
+    wanted = max(1, _characters(own.history))
     best: tuple[tuple[int, float], Prompt, Record] | None = None
     for prompt, other in offered:
         apart = (abs(len(prompt.history) - len(own.history)), abs(_characters(prompt.history) - wanted) / wanted)

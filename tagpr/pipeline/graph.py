@@ -297,7 +297,9 @@ def _with_diagnostics(cfg: DictConfig, rows: list[EvaluatedRow], policies: Mappi
         where = f"diagnostics.{kind}.policies"
         named = [[*policies][-1] if name == "last" else name for name in settings.policies]
         for name in dict.fromkeys(named):
-            policy = _policy_named(name, policies, where)
+            if name not in policies:
+                raise UserError(f"{where} names {name}, but this run trains {', '.join(policies)} (or `last`).")
+            policy = policies[name]
             row = next((r for r in rows if r.policy is policy and _shows(r, cfg.prompt)), None)
             if row is None:
                 raise UserError(

@@ -176,7 +176,7 @@ def test_who_else_is_diagnosed_does_not_count_but_how_does(asked, hashes):
 
 
 def test_a_policy_that_no_row_shows_cannot_be_diagnosed(asked, hashes):
-    with pytest.raises(UserError, match=r"diagnostics\.swap\.policies=rl_later, but this run makes"):
+    with pytest.raises(UserError, match=r"policies names rl_later, but this run trains sft, rl_guided, rl_exploratory"):
         build(changed(asked, diagnostics__swap__policies=["rl_later"]), hashes)
     # The one row of SFT shows the question alone.
     hidden = changed(asked, evaluation__rows__sft__history=False)
