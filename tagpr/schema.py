@@ -543,12 +543,19 @@ class ComparedRow:
 
 
 @dataclass
+class ListedContrast:
+    row: str = MISSING  # a row of the table, or <run_name>/<row>
+    against: str = MISSING
+
+
+@dataclass
 class Evaluation:
     people: EvaluatedPeople = MISSING
     question: PromptStyle = MISSING  # the prompt of rows without history
     rows: dict[str, TableRow] = MISSING  # rl_<stage> rows come by themselves
     compare: dict[str, ComparedRow] = MISSING  # policies of other presets
     decodings: dict[str, Decoding] = MISSING
+    contrasts: dict[str, ListedContrast] = MISSING  # what tables test and may claim
 
 
 # --- diagnostics/

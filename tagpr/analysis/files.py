@@ -13,16 +13,27 @@ from tagpr.analysis.contrasts import Contrast
 from tagpr.analysis.figures import best_backbone_row, map_finite
 from tagpr.analysis.notes import arm_lines, contrast_definition, definitions
 from tagpr.analysis.per_person import PersonTable, per_person
-from tagpr.analysis.sections import CONTRAST_HEADINGS, Section, contrast_cells, main_columns, number_text, title_of
+from tagpr.analysis.sections import (
+    CONTRAST_HEADINGS,
+    Section,
+    contrast_cells,
+    main_columns,
+    number_text,
+    task_columns,
+    title_of,
+)
 from tagpr.evaluation.statistics import MIN_PEOPLE
 
 
 def write_sections(sections: Sequence[Section], folder: Path) -> None:
-    """table.md, table.csv and table.tex, slices.md and slices.csv; with fewer than 20 people per_person.md and
-    per_person.csv, where histories were swapped personalization.csv."""
+    """table.md, .csv and .tex, contrasts.csv, slices.md and .csv; with fewer than 20 people per_person.md and .csv,
+    where histories were swapped personalization.csv."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_text(folder / "table.md", "\n".join(_markdown(section) for section in sections))
     _write_text(folder / "table.csv", _csv(sections))
+    tested = [{"experiment": s.comparison.title, **_contrast_csv(one)} for s in sections for one in s.contrasts]
+    if tested:
+        _write_text(folder / "contrasts.csv", _csv_text(tested))
     _write_text(folder / "table.tex", "\n".join(_latex(section) for section in sections))
     _write_text(folder / "slices.md", "\n".join(_slices_markdown(section) for section in sections))
     _write_text(
@@ -56,10 +67,14 @@ def _markdown(section: Section) -> str:
     lines = [f"# {title_of(comparison)}", ""]
     lines += _pipe_table(headings, list(zip(*(column[2:] for column in columns), strict=True)))
     lines += ["", *(f"- **{line}**" for line in section.warnings)]
+    if by_task := task_columns(section):
+        lines += ["", "## By task", ""]
+        headings = [f"{column[0]} {column[1]}".strip() for column in by_task]
+        lines += _pipe_table(headings, list(zip(*(column[2:] for column in by_task), strict=True)))
     if section.contrasts:
-        lines += ["", f"## Score against {section.contrasts[0].baseline}", ""]
+        lines += ["", "## Contrasts of scores", ""]
         lines += _pipe_table(CONTRAST_HEADINGS, contrast_cells(section))
-        lines += ["", contrast_definition(len(section.contrasts))]
+        lines += ["", contrast_definition(section.comparison)]
     if section.swapped:
         lines += ["", "## Personalization: the same questions with other histories", ""]
         lines += _pipe_table(
@@ -112,7 +127,6 @@ def _escape_latex(text: str) -> str:
 def _csv(sections: Sequence[Section]) -> str:
     rows = []
     for section in sections:
-        versus = {one.name: one for one in section.contrasts}
         for row in section.figures:
             cells: dict[str, str | float] = {
                 "experiment": section.comparison.title, "run_name": row.run_name, "row": row.name,
@@ -120,8 +134,6 @@ def _csv(sections: Sequence[Section]) -> str:
                 "questions": row.questions,
             }  # fmt: skip
             map_finite(row, lambda name, value, cells=cells: cells.update({name: value}))
-            if row.name in versus:
-                cells |= _contrast_csv(versus[row.name])
             rows.append(cells)
     return _csv_text(rows)
 
@@ -131,7 +143,12 @@ def _contrast_csv(one: Contrast) -> dict[str, str | float]:
         "difference": one.difference.value, "difference/low": one.difference.low, "difference/high":
         one.difference.high, "p": one.p, "p/holm": one.adjusted_p,
     }  # fmt: skip
-    return {"baseline": one.baseline, "outcome": one.outcome, **{k: v for k, v in named.items() if v is not None}}
+    return {
+        "row": one.name,
+        "against": one.baseline,
+        "outcome": one.outcome,
+        **{k: v for k, v in named.items() if v is not None},
+    }
 
 
 def _csv_text(rows: Sequence[dict[str, str | float]]) -> str:

@@ -7,16 +7,15 @@ from statistics import fmean
 from typing import Any
 
 from tagpr.analysis.comparison import ComparedRow, Comparison
-from tagpr.analysis.contrasts import TIE_MARGIN
+from tagpr.analysis.contrasts import TIE_MARGIN, listed_pairs
 from tagpr.analysis.figures import RowFigures
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, NUM_RESAMPLES
 from tagpr.analysis.runs import Artifact, Evaluation
 from tagpr.evaluation.references import NAMES
-from tagpr.evaluation.statistics import MIN_PEOPLE
+from tagpr.evaluation.statistics import MIN_PEOPLE, MIN_REPLICATES
 from tagpr.storage import read_json
 
 MANY_FAILURES = 0.05
-REPLICATES_FOR_CLAIMS = 10
 
 
 def warnings_of(comparison: Comparison, figures: Sequence[RowFigures]) -> list[str]:
@@ -97,8 +96,10 @@ def _replicate_warnings(comparison: Comparison, models: Sequence[RowFigures]) ->
     lines = []
     if num == 1:
         lines.append("One replicate: intervals cover people, not training. No claims.")
-    elif num < REPLICATES_FOR_CLAIMS:
-        lines.append(f"{num} replicates: fewer than the {REPLICATES_FOR_CLAIMS} that claims need.")
+    elif num < MIN_REPLICATES:
+        lines.append(f"{num} replicates: fewer than the {MIN_REPLICATES} that claims need. No claims.")
+    if len({tuple(run.contrasts.values()) for run in comparison.runs}) > 1:
+        lines.append("These runs were started under different evaluation.contrasts: no list was fixed, no claims.")
     missing = [f"{row.name} ({len(row.seeds)})" for row in models if len(row.seeds) < num]
     if missing:
         lines.append(f"Rows with fewer replicates than the table's {num}: {', '.join(missing)}.")
@@ -135,7 +136,6 @@ def _history_lines(comparison: Comparison) -> list[str]:
 def definitions(comparison: Comparison, figures: Sequence[RowFigures], base: str | None) -> list[str]:
     """The meaning of every figure in a table."""
     names = [row.name for row in figures if row.policy == "reference"]
-    nested = "each replicate its own people" if comparison.simulated else "the same people in every replicate"
     lines = [
         "Columns named by a task: its official metric, greedy decoding, over all questions (lower is better for MAE "
         "and RMSE).",
@@ -148,7 +148,8 @@ def definitions(comparison: Comparison, figures: Sequence[RowFigures], base: str
         lines += [
             f"Gap closed = (M - M_{BLIND}) / (M_{BEST} - M_{BLIND}), M the greedy score, a ratio of means over tasks: "
             "0 = knows nothing of the person, 1 = all there is to know. It is no share: it may be negative or exceed "
-            "1, since golds are noisy and titles have a reference in place of an optimum.",
+            "1, since golds are noisy and titles have a reference in place of an optimum. `mean of these` under By "
+            "task is the mean of the tasks' ratios, in which a small gap weighs as much as a large one.",
             f"`{BLIND}` and `{BEST}` answer the same questions; `{BEST}` is given the history of the row whose prompts "
             "show the most of it, whatever the other rows are shown.",
             "The people are simulated: no figure here may be compared with, or averaged with, one on LaMP.",
@@ -158,8 +159,9 @@ def definitions(comparison: Comparison, figures: Sequence[RowFigures], base: str
         lines.append(
             f"Gain{' (in table.csv)' if comparison.simulated else ''}: score minus that of `{base}`, the best "
             "untrained row, both with answers read by the same lenient reader; the relative gain divides by the "
-            "latter, and is left out where that is within two standard errors of 0. The best untrained row is chosen "
-            "on the questions shown, which makes gains smaller on average, not larger."
+            "latter (a ratio of means over tasks; under By task each task's own ratio, and the mean of these where "
+            "all are there), and is left out where that is within two standard errors of 0. The best untrained row is "
+            "chosen on the questions shown, which makes gains smaller on average, not larger."
         )
     if any(task.startswith("LaMP") for task in comparison.tasks):
         lines.append(
@@ -167,8 +169,7 @@ def definitions(comparison: Comparison, figures: Sequence[RowFigures], base: str
             "model, on LaMP and a private data set; how its mean is formed is not known."
         )
     lines += [
-        f"Intervals: 95 %, percentile bootstrap with {NUM_RESAMPLES:,} resamples of people and replicates ({nested}); "
-        "with one replicate of people alone.",
+        _interval_line(comparison),
         "Costs sum over every stage that made the policy, also where a stage was reused: distinct gold labels of "
         "train people that were looked at, RL optimizer steps, answers that PRMU judged during RL, CPU-seconds of all "
         "threads. Means over replicates; evaluation is not included.",
@@ -176,12 +177,39 @@ def definitions(comparison: Comparison, figures: Sequence[RowFigures], base: str
     return lines
 
 
-def contrast_definition(num_rows: int) -> str:
+def _interval_line(comparison: Comparison) -> str:
+    """How the intervals were made, and what is drawn in them."""
+    if len(comparison.seeds) == 1:
+        return (
+            f"Intervals: 95 %, percentiles of {NUM_RESAMPLES:,} resamples of people. They say nothing of other "
+            "training runs."
+        )
+    drawn = (
+        "replicates with their own people; t quantiles of replicates - 1 degrees of freedom"
+        if comparison.simulated
+        else "replicates, and of people, who are the same in every replicate; the variances add up, each with the t "
+        "quantile of its own degrees of freedom"
+    )
+    return (
+        f"Intervals: 95 %, standard errors from {NUM_RESAMPLES:,} resamples of {drawn}. In simulation they cover 92 to "
+        "98 % with 10 replicates and with 3 (experiments/interval_coverage); with 3 they are wide, for three runs say "
+        "little about runs."
+    )
+
+
+def contrast_definition(comparison: Comparison) -> str:
     """The meaning of the contrasts' columns."""
+    found, listed = listed_pairs(comparison)
+    people = (
+        "" if comparison.simulated else ", and not below what the interval says, since replicates share their people"
+    )
+    missing = f" ({listed - len(found)} of them have no rows here and count as p = 1)" if len(found) < listed else ""
+    family = f"Holm over the {listed} listed{missing}" if listed else "none was"
     return (
         "Difference of greedy scores on the questions that both rows answered. p: sign-flip over replicates, two-sided "
-        f"(with R replicates not below 2/2^R); Holm over the {num_rows} rows listed. holds / fails: adjusted p <= .05; "
-        f"tie: the 90 % interval lies within +-{TIE_MARGIN:g} of the score; undecided: neither."
+        f"(with R replicates not below 2/2^R){people}. Holm and an outcome stand only where evaluation.contrasts "
+        f"listed the contrast before the runs: {family}. holds / fails: adjusted p <= .05; tie: the 90 % interval lies "
+        f"within +-{TIE_MARGIN:g} of the score; undecided: neither, or fewer than {MIN_REPLICATES} replicates."
     )
 
 

@@ -208,6 +208,7 @@ class Run:
     run_name: str
     seed: int
     arm: str  # runs of one run_name with the same arm differ in their seed alone
+    contrasts: Mapping[str, tuple[str, str]]  # name -> row and what it is tested against, listed before the run
     rows: Mapping[str, Row]
 
     @cached_property
@@ -232,12 +233,15 @@ def read_run(folder: Path) -> Run:
     try:
         raw = read_json(path)
         rows = {name: _read_row(folder, name, row) for name, row in raw["rows"].items()}
+        settings = _settings(folder / "config.yaml")
+        listed = (settings.get("evaluation") or {}).get("contrasts") or {}
         return Run(
             folder=folder,
             experiment=raw["experiment"],
             run_name=raw["run_name"],
             seed=raw["seed"],
-            arm=_arm(folder / "config.yaml"),
+            arm=_arm(settings),
+            contrasts={name: (one["row"], one["against"]) for name, one in listed.items()},
             rows=rows,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -263,16 +267,21 @@ def _read_row(folder: Path, name: str, raw: Mapping[str, Any]) -> Row:
     return Row(name=name, policy=raw["policy"], stages=stages, evaluations=evaluations, diagnostics=diagnostics)
 
 
-def _arm(config: Path) -> str:
-    if not config.is_file():
+def _settings(config: Path) -> dict[str, Any]:
+    return yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+
+
+def _arm(settings: Mapping[str, Any]) -> str:
+    if not settings:
         return ""
-    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     kept = {key: value for key, value in settings.items() if key not in _NOT_OF_THE_ARM}
     data = dict(kept.get("data") or {})
     if "root" not in data:
         data.pop("seed", None)  # a simulated world follows the run's seed; real people keep their splits
     data.pop("root", None)  # the files' contents tell data sets apart, not where they lie
-    return digest({**kept, "data": data})[:8]
+    # What is tested changes no result: replicates with other lists are still replicates, and the table says so.
+    evaluation = {key: value for key, value in (kept.get("evaluation") or {}).items() if key != "contrasts"}
+    return digest({**kept, "data": data, "evaluation": evaluation})[:8]
 
 
 def find_runs(place: Path) -> list[Run]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tagpr.analysis.comparison import Comparison
-from tagpr.analysis.panel import LEVEL, NUM_RESAMPLES, RESAMPLING_SEED, Estimate
+from tagpr.analysis.panel import NUM_RESAMPLES, RESAMPLING_SEED, Estimate, to_estimate
 from tagpr.evaluation.samples import sample_figures
-from tagpr.evaluation.statistics import MIN_PEOPLE, Array, bootstrap, collect
+from tagpr.evaluation.spread import spreads
+from tagpr.evaluation.statistics import collect
 
 NAMES = ("mean", "best_of_n", "spread")
 HEADINGS = ("row", "decoding", "samples", "mean [95 %]", "best of n [95 %]", "spread [95 %]")
@@ -52,20 +51,11 @@ def sampled_rows(comparison: Comparison) -> list[SampledRow]:
 
 
 def _estimates(values: list[tuple[Hashable, str, str, Sequence[float]]], *, nested: bool) -> dict[str, Estimate]:
-    cells = collect(values, nested=nested)
-
-    def over_tasks(means: Array) -> Array:
-        return means.mean(axis=1)
-
-    counts = cells.counts.sum(axis=(0, 1))
-    point = over_tasks((cells.sums.sum(axis=(0, 1)) / counts[:, None])[None])[0]
-    if cells.num_people < MIN_PEOPLE:
-        return {name: Estimate(value=float(value)) for name, value in zip(NAMES, point, strict=True)}
-    drawn = bootstrap(cells, over_tasks, num_resamples=NUM_RESAMPLES, seed=RESAMPLING_SEED)
-    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    return {
-        name: Estimate(value=float(point[i]), low=float(low[i]), high=float(high[i])) for i, name in enumerate(NAMES)
-    }
+    found = spreads(
+        collect(values, nested=nested), lambda means: means.mean(axis=1), num_resamples=NUM_RESAMPLES,
+        seed=RESAMPLING_SEED,
+    )  # fmt: skip
+    return {name: to_estimate(one) for name, one in zip(NAMES, found, strict=True)}
 
 
 def cells(row: SampledRow) -> tuple[str, ...]:

@@ -12,9 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from tagpr.analysis.comparison import ComparedRow, Comparison
-from tagpr.analysis.panel import BLIND, GREEDY, LEVEL, NUM_RESAMPLES, RESAMPLING_SEED, Estimate, same_questions
+from tagpr.analysis.panel import (
+    BLIND,
+    GREEDY,
+    NUM_RESAMPLES,
+    RESAMPLING_SEED,
+    Estimate,
+    same_questions,
+    to_estimate,
+)
 from tagpr.analysis.runs import Question
-from tagpr.evaluation.statistics import MIN_PEOPLE, Array, bootstrap, collect
+from tagpr.evaluation.spread import spreads
+from tagpr.evaluation.statistics import MIN_PEOPLE, Array, collect
 
 MAJORITY, PROFILE, SHOWN = "as the majority", "entries in profile", "entries shown"
 BINS = ((0, 0), (1, 2), (3, 4), (5, 8), (9, 16))  # and more
@@ -93,23 +102,16 @@ def _of_slice(
     counts = cells.counts.sum(axis=(0, 1))
     tasks = sorted({question[0] for _, question in asked})
 
-    def with_mean(means: Array) -> Array:
-        return np.concatenate([means, means.mean(axis=1, keepdims=True)], axis=1)
+    def statistic(means: Array) -> Array:
+        """(S, T, rows) -> (S, (T + 1) * rows): each task's scores, then their means over tasks."""
+        return np.concatenate([means, means.mean(axis=1, keepdims=True)], axis=1).reshape(len(means), -1)
 
-    values = with_mean((cells.sums.sum(axis=(0, 1)) / counts[:, None])[None])[0]
-    drawn = None
-    if len(people[MEAN]) >= MIN_PEOPLE:
-        drawn = bootstrap(cells, with_mean, num_resamples=NUM_RESAMPLES, seed=RESAMPLING_SEED)
+    drawn = spreads(cells, statistic, num_resamples=NUM_RESAMPLES, seed=RESAMPLING_SEED)
     found = []
     for t, task in enumerate([*tasks, MEAN]):
-        scores = {}
-        for r, row in enumerate(rows):
-            estimate = Estimate(value=float(values[t, r]))
-            if drawn is not None and len(people[task]) >= MIN_PEOPLE:
-                samples = drawn[:, t, r][np.isfinite(drawn[:, t, r])]
-                low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-                estimate = Estimate(value=estimate.value, low=float(low), high=float(high))
-            scores[row.name] = estimate
+        own = zip(rows, drawn[t * len(rows) : (t + 1) * len(rows)], strict=True)
+        few = len(people[task]) < MIN_PEOPLE
+        scores = {row.name: Estimate(value=one.value) if few else to_estimate(one) for row, one in own}
         found.append(
             Slice(
                 kind=name[0], value=name[1], task=task, tasks=tuple(tasks) if task == MEAN else (task,),

@@ -59,7 +59,7 @@ class TableView:
                 cells = zip(*contrast_cells(section), strict=True)
                 columns = [(head, "", *column) for head, column in zip(CONTRAST_HEADINGS, cells, strict=True)]
                 yield Text()
-                yield _rich_table(f"score against {section.contrasts[0].baseline}", columns, red=frozenset())
+                yield _rich_table("contrasts of scores", columns, red=frozenset())
             if section.swapped:
                 cells = zip(*(short_cells(row) for row in section.swapped), strict=True)
                 columns = [(head, "", *column) for head, column in zip(SHORT_HEADINGS, cells, strict=True)]
@@ -104,7 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tagpr-table", description="One table of every run in a folder.")
     parser.add_argument("place", type=Path, metavar="PLACE", help="a run's folder, or one above several: runs/lab")
     parser.add_argument("--out", type=Path, help="where the files go (PLACE where it is not given)")
-    parser.add_argument("--baseline", help="the row that others are compared with (sft where it is not given)")
+    parser.add_argument(
+        "--baseline", help="compare every row with this one, without claims (else: evaluation.contrasts)"
+    )
     parser.add_argument("--plots", action="store_true", help="draw gap_closed.png, and training.png in each run")
     arguments = parser.parse_args(argv)
     out = arguments.out or arguments.place

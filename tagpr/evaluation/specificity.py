@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagpr.evaluation.statistics import MIN_PEOPLE, Array, Cells, bootstrap, collect
+from tagpr.evaluation.spread import Spread, spreads
+from tagpr.evaluation.statistics import MIN_PEOPLE, Array, Cells, collect
 from tagpr.evaluation.swap import CONDITIONS, NEAREST, NONE, OWN, RANDOM, SHUFFLED
 
 MEAN = "mean"  # over tasks
@@ -76,7 +77,7 @@ class Personal:
 def specificity(
     answers: Iterable[tuple[int, SwappedAnswer]], *, nested: bool, num_resamples: int, seed: int
 ) -> dict[str, Personal]:
-    """Task -> what the swap says, and MEAN; percentile bootstrap over people and replicates (statistics.bootstrap).
+    """Task -> what the swap says, and MEAN; intervals over people and replicates (evaluation/spread.py).
 
     Args:
         answers: (replicate, answer) of one policy, every question under every condition.
@@ -142,32 +143,29 @@ def _personal(
 ) -> dict[str, Personal]:
     cells = collect(rows, nested=nested)
     tasks = [*sorted({row[2] for row in rows}), MEAN]
+    names = [*derive(np.zeros((1, 1, len(rows[0][3]))))]
 
     def statistic(means: Array) -> Array:
-        return np.stack([*derive(_with_mean(means)).values()], axis=-1)
+        """(S, T, K) -> (S, (T + 1) * F): every figure of every task, then of their mean."""
+        with_mean = np.concatenate([means, means.mean(axis=1, keepdims=True)], axis=1)
+        return np.stack([*derive(with_mean).values()], axis=-1).reshape(len(means), -1)
 
     counts = cells.counts.sum(axis=(0, 1))
-    names = [*derive(np.zeros((1, 1, len(rows[0][3]))))]
-    values = statistic((cells.sums.sum(axis=(0, 1)) / counts[:, None])[None])[0]
-    samples = bootstrap(cells, statistic, num_resamples=num_resamples, seed=seed)
     people = [*_people_per_task(cells), cells.num_people]
     questions = [*counts.astype(int).tolist(), int(counts.sum())]
+    found = spreads(cells, statistic, num_resamples=num_resamples, seed=seed)
     return {
         task: Personal(
             people=people[t],
             questions=questions[t],
             figures={
-                name: _figure(float(values[t, f]), samples[:, t, f], people=people[t])
-                for f, name in enumerate(names)
-                if math.isfinite(values[t, f])
+                name: _figure(spread, people=people[t])
+                for name, spread in zip(names, found[t * len(names) : (t + 1) * len(names)], strict=True)
+                if math.isfinite(spread.value)
             },
         )
         for t, task in enumerate(tasks)
     }
-
-
-def _with_mean(means: Array) -> Array:
-    return np.concatenate([means, means.mean(axis=1, keepdims=True)], axis=1)
 
 
 def _people_per_task(cells: Cells) -> list[int]:
@@ -175,9 +173,6 @@ def _people_per_task(cells: Cells) -> list[int]:
     return (present.sum(axis=(0, 1)) if cells.nested else present.any(axis=0).sum(axis=0)).tolist()
 
 
-def _figure(value: float, samples: Array, *, people: int) -> Figure:
-    finite = samples[np.isfinite(samples)]
-    if people < MIN_PEOPLE or not len(finite):
-        return Figure(value=value, low=None, high=None)
-    low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Figure(value=value, low=float(low), high=float(high))
+def _figure(spread: Spread, *, people: int) -> Figure:
+    low, high = (spread.interval(LEVEL) if people >= MIN_PEOPLE else None) or (None, None)
+    return Figure(value=spread.value, low=low, high=high)

@@ -33,8 +33,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "rl": (*_WRITING, "training", "prmu", "rl"),
     "evaluate": (*_WRITING, *_EVALUATING),
     "swap": (
-        *_WRITING, *_EVALUATING, "evaluation/statistics", "evaluation/swap", "evaluation/specificity",
-        "evaluation/swap_stage",
+        *_WRITING, *_EVALUATING, "evaluation/statistics", "evaluation/spread", "evaluation/swap",
+        "evaluation/specificity", "evaluation/swap_stage",
     ),
 }  # fmt: skip
 ENTRIES = {

@@ -355,3 +355,20 @@ def message(*arguments: str) -> str:
     assert "\n" not in text
     assert not re.search(r"schema_|_target_|Traceback", text)
     return text
+
+
+def test_every_listed_contrast_of_the_laboratory_has_rows_to_test(hashes):
+    contrasts = compose("experiment=lab", "ablation=full").evaluation.contrasts
+    assert len(contrasts) == 8
+    for one in contrasts.values():
+        for name in (one.row, one.against):
+            arm, _, row = name.rpartition("/")
+            graph = graph_of(hashes, "experiment=lab", f"ablation={arm or 'full'}")
+            assert row in [own.name for own in graph.rows], name
+            assert compose("experiment=lab", f"ablation={arm or 'full'}").run_name == (arm or "full")
+
+
+def test_what_is_tested_changes_no_stage(hashes):
+    plain = graph_of(hashes, "experiment=demo")
+    other = graph_of(hashes, "experiment=demo", "evaluation.contrasts.guided.against=base")
+    assert [stage.fingerprint for stage in plain.stages] == [stage.fingerprint for stage in other.stages]

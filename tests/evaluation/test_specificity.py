@@ -106,9 +106,9 @@ def test_a_task_that_few_people_were_asked_has_no_interval_of_its_own():
 
 
 def test_people_of_different_worlds_are_different_people():
-    groups = [(seed, answers("S2", "u", (1, 0, 0, 0, 1))) for seed in range(3)]
-    assert compute(*groups, nested=True)[MEAN].people == 3
-    assert compute(*groups, nested=False)[MEAN].people == 1
+    groups = [(seed, answers("S2", user, (1, 0, 0, 0, 1))) for seed in range(3) for user in ("u", "v")]
+    assert compute(*groups, nested=True)[MEAN].people == 6
+    assert compute(*groups, nested=False)[MEAN].people == 2
 
 
 @pytest.mark.parametrize(
