@@ -23,7 +23,9 @@ Question = tuple[str, str]  # task, record id
 
 # Settings that tell replicates of one arm apart, or that change no result: two runs that agree on all others are
 # replicates.
-_NOT_OF_THE_ARM = ("seed", "paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name", "hydra")
+_NOT_OF_THE_ARM = (
+    "seed", "paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name", "diagnostics", "hydra",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +35,7 @@ class Scored:
     user_id: str
     score: float
     lenient_score: float
+    samples: tuple[float, ...]  # the score of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +96,7 @@ class Evaluation(Artifact):
                 user_id=user_of[key],
                 score=fmean(score for score, _ in group),
                 lenient_score=fmean(lenient for _, lenient in group),
+                samples=tuple(score for score, _ in group),
             )
             for key, group in samples.items()
         }
@@ -106,6 +110,22 @@ class Evaluation(Artifact):
         for name, task, record, score in zip(*(table[column] for column in columns), strict=True):
             scores[name][task, record] = score
         return dict(scores)
+
+    @property
+    def num_samples(self) -> int:
+        """Answers per question."""
+        return self.scores["num_samples"]
+
+    @cached_property
+    def shown(self) -> dict[Question, tuple[int, int]]:
+        """Question -> entries in the profile, entries in the prompt; empty for evaluations of older versions."""
+        path = self.folder / "shown.parquet"
+        if not path.is_file():
+            return {}
+        columns = ["task", "record_id", "entries_in_profile", "entries_shown"]
+        table = pq.read_table(path, columns=columns).to_pydict()
+        rows = zip(*(table[column] for column in columns), strict=True)
+        return {(task, record): (profile, shown) for task, record, profile, shown in rows}
 
     @property
     def entries_shown(self) -> float:
@@ -132,6 +152,7 @@ class Row:
     policy: str  # `backbone`, or the stage that made it
     stages: tuple[Artifact, ...]  # all stages on the policy's path, each after its inputs
     evaluations: Mapping[str, Evaluation]  # decoding -> evaluation
+    diagnostics: Mapping[str, Artifact]  # swap, ... -> what was asked of the policy beside its scores
 
     @property
     def rl_stages(self) -> tuple[Artifact, ...]:
@@ -238,7 +259,12 @@ def _read_row(folder: Path, name: str, raw: Mapping[str, Any]) -> Row:
     }
     cache = next(iter(evaluations.values())).folder.parent.parent
     stages = tuple(Artifact(folder=cache / stage / fingerprint) for stage, fingerprint in raw["policy_stages"])
-    return Row(name=name, policy=raw["policy"], stages=stages, evaluations=evaluations)
+    diagnostics = {
+        # Runs of versions before diagnostics have none.
+        kind: Artifact(folder=(folder / place).resolve())
+        for kind, place in raw.get("diagnostics", {}).items()
+    }
+    return Row(name=name, policy=raw["policy"], stages=stages, evaluations=evaluations, diagnostics=diagnostics)
 
 
 def _settings(config: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tagpr.analysis.figures import map_finite
 from tagpr.analysis.files import write_sections
 from tagpr.analysis.notes import fails_gate
 from tagpr.analysis.panel import BEST, BLIND
+from tagpr.analysis.personalization import SHORT_HEADINGS, short_cells
 from tagpr.analysis.runs import find_runs
 from tagpr.analysis.sections import (
     CONTRAST_HEADINGS,
@@ -27,6 +28,7 @@ from tagpr.analysis.sections import (
     title_of,
 )
 from tagpr.errors import UserError
+from tagpr.evaluation.specificity import MEAN
 
 # More task columns than this do not fit a terminal of 110 columns.
 TERMINAL_TASKS = 4
@@ -58,6 +60,11 @@ class TableView:
                 columns = [(head, "", *column) for head, column in zip(CONTRAST_HEADINGS, cells, strict=True)]
                 yield Text()
                 yield _rich_table("contrasts of scores", columns, red=frozenset())
+            if section.swapped:
+                cells = zip(*(short_cells(row) for row in section.swapped), strict=True)
+                columns = [(head, "", *column) for head, column in zip(SHORT_HEADINGS, cells, strict=True)]
+                yield Text()
+                yield _rich_table("score with other histories (Specificity = own - nearest)", columns, red=frozenset())
 
 
 def _rich_table(title: str, columns: Sequence[tuple[str, ...]], *, red: frozenset[str]) -> Table:
@@ -86,6 +93,9 @@ def final_metrics(sections: Sequence[Section]) -> dict[str, float]:
     for section in sections:
         for row in section.figures:
             map_finite(row, lambda name, value, row=row.name: metrics.update({f"evaluate/{row}/{name}": value}))
+        for row in section.swapped:
+            for name in ("gain", "specificity"):
+                metrics[f"evaluate/{row.name}/{name}"] = row.personal[MEAN].figures[name].value
     return metrics
 
 
