@@ -20,7 +20,7 @@ from tagpr.pipeline.graph import SILENT, Graph, Stage
 from tagpr.storage import write_json
 
 # What does not change a result does not change a run's key.
-NOT_IN_RUN_KEY = ("paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name")
+NOT_IN_RUN_KEY = ("paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name", "diagnostics")
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -551,6 +551,37 @@ class Evaluation:
     decodings: dict[str, Decoding] = MISSING
 
 
+# --- diagnostics/
+# ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SwapSettings:
+    """Whether a policy reads the person or only a history."""
+
+    policies: list[str] = MISSING  # sft, rl_<stage>, or `last`: the run's last one
+    max_records: int | None = MISSING  # an even sample of the test questions; null: all
+    max_new_tokens: int = MISSING
+    length_band: float = MISSING  # largest share by which another person's history may be longer or shorter
+
+
+@dataclass
+class AttributionSettings:
+    """What each step of the reasoning does for the answer."""
+
+    policies: list[str] = MISSING  # sft, rl_<stage>, or `last`: the run's last one
+    max_records: int | None = MISSING  # an even sample of the test questions; null: all
+    max_new_tokens: int = MISSING
+
+
+@dataclass
+class Diagnostics:
+    """Beside the scores: is it personal, and by which steps? Each part null: not asked."""
+
+    swap: SwapSettings | None = MISSING
+    attribution: AttributionSettings | None = MISSING
+
+
 # --- logger/, paths/, and the whole
 # ------------------------------------------------------------------------------------
 
@@ -590,6 +621,7 @@ class Config:
     advantage: Advantage = MISSING
     policy_loss: PolicyLoss = MISSING
     evaluation: Evaluation = MISSING
+    diagnostics: Diagnostics = MISSING
     trainer: TrainerSettings = MISSING
     logger: LoggerSettings = MISSING
     paths: Paths = MISSING
@@ -648,6 +680,7 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("rl/stage", "schema_rl_stage", RlStage),
     ("rl", "schema_rl", Rl),
     ("evaluation", "schema_evaluation", Evaluation),
+    ("diagnostics", "schema_diagnostics", Diagnostics),
     ("logger", "schema_logger", LoggerSettings),
     ("paths", "schema_paths", Paths),
     ("", "schema_config", Config),

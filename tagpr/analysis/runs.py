@@ -23,7 +23,9 @@ Question = tuple[str, str]  # task, record id
 
 # Settings that tell replicates of one arm apart, or that change no result: two runs that agree on all others are
 # replicates.
-_NOT_OF_THE_ARM = ("seed", "paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name", "hydra")
+_NOT_OF_THE_ARM = (
+    "seed", "paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name", "diagnostics", "hydra",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
