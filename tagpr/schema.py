@@ -562,7 +562,8 @@ class SwapSettings:
     policies: list[str] = MISSING  # sft, rl_<stage>, or `last`: the run's last one
     max_records: int | None = MISSING  # an even sample of the test questions; null: all
     max_new_tokens: int = MISSING
-    length_band: float = MISSING  # largest share by which another person's history may be longer or shorter
+    candidates: int = MISSING  # people who are looked at for a history of the same size, nearest first
+    length_band: float = MISSING  # largest share by which their history may be longer or shorter
 
 
 @dataclass

@@ -119,7 +119,8 @@ def _rows(runs: Sequence[Run]) -> tuple[ComparedRow, ...]:
             if same is None:
                 found.append((arm, name, by_seed))
             else:
-                same.update(by_seed)
+                # Of two runs with the same row one may have been asked more.
+                same.update({s: row for s, row in by_seed.items() if s not in same or row.diagnostics})
     same_name = Counter(name for _, name, _ in found)
     same_arm = Counter((arm[0], name) for arm, name, _ in found)
 

@@ -134,6 +134,7 @@ class Row:
     policy: str  # `backbone`, or the stage that made it
     stages: tuple[Artifact, ...]  # all stages on the policy's path, each after its inputs
     evaluations: Mapping[str, Evaluation]  # decoding -> evaluation
+    diagnostics: Mapping[str, Artifact]  # swap, ... -> what was asked of the policy beside its scores
 
     @property
     def rl_stages(self) -> tuple[Artifact, ...]:
@@ -236,7 +237,14 @@ def _read_row(folder: Path, name: str, raw: Mapping[str, Any]) -> Row:
     }
     cache = next(iter(evaluations.values())).folder.parent.parent
     stages = tuple(Artifact(folder=cache / stage / fingerprint) for stage, fingerprint in raw["policy_stages"])
-    return Row(name=name, policy=raw["policy"], stages=stages, evaluations=evaluations)
+    diagnostics = {
+        # Runs of versions before diagnostics have none.
+        kind: Artifact(folder=(folder / place).resolve())
+        for kind, place in raw.get("diagnostics", {}).items()
+    }
+    return Row(
+        name=name, policy=raw["policy"], stages=stages, evaluations=evaluations, diagnostics=diagnostics
+    )
 
 
 def _arm(config: Path) -> str:
