@@ -100,10 +100,15 @@ def run(
 
 
 def spread(records: Sequence[Record], limit: int) -> list[Record]:
-    """At most `limit` records, taken at even steps so that every task and person keeps its share."""
+    """At most `limit` records in their order, taken at even steps within each task.
+
+    Steps over all records would be out of step with nothing where each person has the same questions: every sixth
+    record is always of one task.
+    """
     if len(records) <= limit:
         return list(records)
-    return [records[i * len(records) // limit] for i in range(limit)]
+    by_task = sorted(range(len(records)), key=lambda i: records[i].task)
+    return [records[i] for i in sorted(by_task[n * len(records) // limit] for n in range(limit))]
 
 
 def task_scores(
