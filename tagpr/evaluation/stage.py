@@ -88,6 +88,7 @@ def run(
     storage.write_predictions(output / "predictions.parquet", predictions)
     storage.write_references(output / "references.parquet", beside)
     _write_lamp_form(output / "predictions", predictions)
+    _write_shown(output / "shown.json", prompts)
     scores = {
         "decoding": name, "num_samples": decoding.num_samples, "tasks": task_scores(predictions, beside, prompts),
         "truncated": num_truncated / max(len(predictions), 1),
@@ -155,6 +156,23 @@ def task_scores(
             },
         }
     return result
+
+
+def _write_shown(path: Path, prompts: Sequence[Prompt]) -> None:
+    """{task: {record: positions in its profile of the entries shown}} of people whose truth is known: what their
+    reasoning is checked against."""
+    shown: dict[str, dict[str, list[int]]] = {}
+    for prompt in prompts:
+        if prompt.record.truth is not None:
+            shown.setdefault(prompt.record.task, {})[prompt.record.record_id] = shown_positions(prompt)
+    if shown:
+        storage.write_json(path, shown)
+
+
+def shown_positions(prompt: Prompt) -> list[int]:
+    """Positions in the record's profile of the entries that the prompt shows: entry number k is the k-th of them."""
+    position = {entry.entry_id: index for index, entry in enumerate(prompt.record.profile)}
+    return [position[entry.entry_id] for entry in prompt.history]
 
 
 def _share_of_characters(prompts: Sequence[Prompt]) -> float:

@@ -82,6 +82,12 @@ def pattern_holds(task: str, text: str, shown: Sequence[ProfileEntry]) -> bool:
     return bool(named) and sum(named <= values for values in explained) >= 2
 
 
+def query_read_truly(task: str, text: str, query: str) -> bool:
+    """Whether the query says what the span reads in it: S2, S3 `query : word by aspect`."""
+    words = split_words(_step(text, "query"))
+    return len(words) == 3 and words[1] == "by" and read_meanings(task, query).get(words[2], ("",))[0] == words[0]
+
+
 def reword(text: str) -> str:
     """The same said in another order: `label from word by aspect` becomes `label by aspect from word`."""
     return _DECIDED.sub(r"\1 by \3 from \2", text)

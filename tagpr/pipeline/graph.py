@@ -311,7 +311,8 @@ def _with_diagnostics(
             records = policy.inputs["records"]
             groups = {
                 "prompt": cfg.prompt, "tags": cfg.tags, "engine": cfg.engine, "backbone": cfg.backbone,
-                "retrieval": cfg.retrieval, "evaluation": cfg.evaluation.people, kind: settings,
+                "evaluation": cfg.evaluation.people, kind: settings,
+                **({"retrieval": cfg.retrieval} if kind == "swap" else {}),  # other people's histories are retrieved
             }  # fmt: skip
             found.setdefault(row.name, {})[kind] = Stage(
                 kind=kind, name=kind, label=f"{kind} {row.name}", groups=groups,
