@@ -242,9 +242,7 @@ def _read_row(folder: Path, name: str, raw: Mapping[str, Any]) -> Row:
         kind: Artifact(folder=(folder / place).resolve())
         for kind, place in raw.get("diagnostics", {}).items()
     }
-    return Row(
-        name=name, policy=raw["policy"], stages=stages, evaluations=evaluations, diagnostics=diagnostics
-    )
+    return Row(name=name, policy=raw["policy"], stages=stages, evaluations=evaluations, diagnostics=diagnostics)
 
 
 def _arm(config: Path) -> str:

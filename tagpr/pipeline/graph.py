@@ -286,9 +286,7 @@ def _row(
     return EvaluatedRow(name=name, policy=policy, stages=stages)
 
 
-def _with_diagnostics(
-    cfg: DictConfig, rows: list[EvaluatedRow], policies: Mapping[str, Stage]
-) -> list[EvaluatedRow]:
+def _with_diagnostics(cfg: DictConfig, rows: list[EvaluatedRow], policies: Mapping[str, Stage]) -> list[EvaluatedRow]:
     """The rows, those whose policies are to be diagnosed with the stages that do it.
 
     A policy is diagnosed with the run's own prompt, greedily, on the row that evaluates it so.
