@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from tagpr.analysis.attribution import AttributionBlock, attribution_cells, attribution_rows, block_notes, headings
+from tagpr.analysis.attribution import attribution_cells, attribution_rows, block_notes, headings
 from tagpr.analysis.process import HEADINGS, ProcessRow, process_cells
 from tagpr.analysis.sections import Section, title_of
+from tagpr.analysis.text_tables import csv_text, pipe_table, write_text
 from tagpr.evaluation.attribution import EDITS, WHY_NOT
 from tagpr.evaluation.process_truth import FIGURES
 
-PipeTable = Callable[[Sequence[str], Sequence[Sequence[str]]], list[str]]
 Rows = list[dict[str, str | float]]
 
 _ASKED = (
@@ -22,7 +22,7 @@ _ASKED = (
 )
 
 
-def attribution_markdown(section: Section, pipe_table: PipeTable) -> str:
+def attribution_markdown(section: Section) -> str:
     """Four tables per policy, then what the columns mean."""
     lines = [f"# What each step does for the answer. {title_of(section.comparison)}", ""]
     for block in section.attribution:
@@ -39,19 +39,24 @@ def attribution_markdown(section: Section, pipe_table: PipeTable) -> str:
     lines += [f"- not applied, `{reason}`: {what}." for reason, what in WHY_NOT.items()]
     lines.append(
         "- `(no step)`: the answer without any reasoning. Questions: those whose chain has the step. Means over tasks "
-        "of the tasks' means, 95 % over people (none with fewer than 20). Fixed edits show what the answer takes from a "
-        "step directly; with the rest written anew, what later steps took from it too."
+        "of the tasks' means, 95 % over people (none with fewer than 20). Fixed edits show what the answer takes from "
+        "a step directly; with the rest written anew, what later steps took from it too."
     )
     return "\n".join(lines) + "\n"
 
 
-def process_markdown(section: Section, pipe_table: PipeTable) -> str:
+def process_markdown(section: Section) -> str:
     """One table with a line per policy, then what the columns mean."""
     rows = section.process
     lines = [f"# Is the reasoning true? {title_of(section.comparison)}", ""]
     lines += pipe_table(("row", *HEADINGS.values()), process_cells(rows, intervals=True))
     lines += ["", *(f"- `{row.name}`: no figures, {row.why_none}." for row in rows if row.why_none)]
-    lines += ["", "## What the figures mean", "", "- chains: share of answers with a tagged span; the rest is of these."]
+    lines += [
+        "",
+        "## What the figures mean",
+        "",
+        "- chains: share of answers with a tagged span; the rest is of these.",
+    ]
     lines += [f"- {HEADINGS[name]}: {what}." for name, what in FIGURES.items()]
     lines.append(
         "- An answer is right here if it is what the person's rule says; golds hold slips besides. `bayes`: the rule "
@@ -66,9 +71,7 @@ def attribution_csv_rows(sections: Sequence[Section]) -> Rows:
 
 
 def process_csv_rows(sections: Sequence[Section]) -> Rows:
-    return [
-        _process_row(section.comparison.title, row) for section in sections for row in section.process
-    ]
+    return [_process_row(section.comparison.title, row) for section in sections for row in section.process]
 
 
 def _process_row(title: str, row: ProcessRow) -> dict[str, str | float]:
@@ -80,16 +83,13 @@ def _process_row(title: str, row: ProcessRow) -> dict[str, str | float]:
     return known
 
 
-def write_diagnostics(
-    sections: Sequence[Section], folder: Path, *, pipe_table: PipeTable, csv_text: Callable[[Rows], str],
-    write_text: Callable[[Path, str], None],
-) -> None:
+def write_diagnostics(sections: Sequence[Section], folder: Path) -> None:
     """The files that have something to say."""
     attributed = [section for section in sections if section.attribution]
     if attributed:
-        write_text(folder / "attribution.md", "\n".join(attribution_markdown(s, pipe_table) for s in attributed))
+        write_text(folder / "attribution.md", "\n".join(attribution_markdown(s) for s in attributed))
         write_text(folder / "attribution.csv", csv_text(attribution_csv_rows(attributed)))
     judged = [section for section in sections if section.process]
     if judged:
-        write_text(folder / "process.md", "\n".join(process_markdown(s, pipe_table) for s in judged))
+        write_text(folder / "process.md", "\n".join(process_markdown(s) for s in judged))
         write_text(folder / "process.csv", csv_text(process_csv_rows(judged)))

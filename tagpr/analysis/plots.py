@@ -7,14 +7,18 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from tagpr.analysis.attribution import COLUMNS as EDIT_COLUMNS
+from tagpr.analysis.attribution import AttributionBlock
 from tagpr.analysis.comparison import Comparison
 from tagpr.analysis.figures import RowFigures
 from tagpr.analysis.panel import BEST, BLIND, GREEDY
 from tagpr.analysis.runs import Artifact, Run
+from tagpr.evaluation.attribution_effects import tag_name
 
 DOTS_PER_INCH = 150
 COLOURS = {"task": "tab:blue", "tag": "tab:orange", "prmu": "tab:green", "total": "black", "dev": "tab:red"}
@@ -132,6 +136,42 @@ def plot_scores(comparison: Comparison, figures: Sequence[RowFigures], path: Pat
     )
     axis.grid(axis="x", alpha=0.3)
     return _save(figure, path)
+
+
+def plot_attribution(blocks: Sequence[AttributionBlock], path: Path) -> Path:
+    """What each step does for the answer: a panel per policy, a row per step, a column per edit; colour and upper
+    figure are the share of answers changed, the lower one is the change in score."""
+    tags = list(dict.fromkeys(tag for block in blocks for tag in block.tags))
+    figure = _figure(1.2 + 6.4 * len(blocks), 1.9 + 0.52 * len(tags))
+    axes = figure.subplots(1, len(blocks), squeeze=False, sharey=True)[0]
+    colours = colormaps["Blues"].with_extremes(bad="whitesmoke")
+    for axis, block in zip(axes, blocks, strict=True):
+        grid = [[_mean(block, tag, edit, "changed") for edit in EDIT_COLUMNS] for tag in tags]
+        axis.imshow(grid, cmap=colours, vmin=0, vmax=1, aspect="auto")
+        for y, tag in enumerate(tags):
+            for x, edit in enumerate(EDIT_COLUMNS):
+                changed, score = grid[y][x], _mean(block, tag, edit, "score")
+                if math.isnan(changed):
+                    continue
+                below = "" if math.isnan(score) else f"\n{score:+.2f}"
+                colour = "white" if changed > 0.55 else "black"
+                axis.text(x, y, f"{changed:.0%}{below}", ha="center", va="center", fontsize=7.5, color=colour)
+        axis.set_xticks(
+            range(len(EDIT_COLUMNS)), [name.replace(", ", ",\n") for name in EDIT_COLUMNS.values()], fontsize=7.5
+        )
+        axis.set_yticks(range(len(tags)), [tag_name(tag) for tag in tags], fontsize=8)
+        axis.set_title(block.name, fontsize=10)
+        for edge in (2.5, 5.5):  # fixed | rest written anew | early answers
+            axis.axvline(edge, color="black", linewidth=1)
+        axis.tick_params(length=0)
+    figure.suptitle("Share of answers that an edit of each step changes; below it the change in score", fontsize=10)
+    return _save(figure, path)
+
+
+def _mean(block: AttributionBlock, tag: str, edit: str, quantity: str) -> float:
+    effect = block.effect(tag, edit)
+    mean = effect.means.get(quantity) if effect else None
+    return math.nan if mean is None else mean.value
 
 
 def _figure(width: float, height: float) -> Figure:

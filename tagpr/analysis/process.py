@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from tagpr.analysis.comparison import ComparedRow, Comparison
 from tagpr.analysis.panel import BEST, GREEDY
-from tagpr.analysis.runs import Evaluation, Question
+from tagpr.analysis.runs import Evaluation, Question, Run
 from tagpr.chains.tags import TagVocabulary
 from tagpr.evaluation.partial import PartialMean, partial_means
 from tagpr.evaluation.process_truth import best_rule_match, judge
@@ -22,8 +22,6 @@ HEADINGS: Mapping[str, str] = {
     "wrong_right_reason": "wrong, right reason", "true_examined": "true examples", "true_patterns": "true patterns",
     "true_query": "true query",
 }  # fmt: skip
-NO_SPANS = "it writes no tagged span"
-
 Judged = tuple[Hashable, str, str, Mapping[str, float]]
 
 
@@ -40,10 +38,7 @@ def process_rows(comparison: Comparison) -> list[ProcessRow]:
     """A row per policy and one for the best observer of the same histories; none where nobody's rule is known."""
     if not comparison.simulated:
         return []
-    records = {
-        seed: {(one.task, one.record_id): one for one in read_records(run.records.folder, ["test"])}
-        for seed, run in ((run.seed, run) for run in comparison.runs)
-    }
+    records = {run.seed: _known_people(run) for run in comparison.runs}
     rows = [_row(row, records) for row in comparison.rows if GREEDY in row.decodings]
     if not any(row.figures for row in rows):
         return rows
@@ -51,14 +46,22 @@ def process_rows(comparison: Comparison) -> list[ProcessRow]:
         (seed, records[seed][key].user_id, key[0], best_rule_match(records[seed][key], positions))
         for seed, one in comparison.ceilings.items()
         for key, positions in shown_of(one).items()
-        if key in records[seed]
     ]
     return [*rows, ProcessRow(name=BEST, figures=partial_means(best, nested=True))]
 
 
+def _known_people(run: Run) -> dict[Question, Record]:
+    """The evaluated questions of people whose rule is known; {} where no evaluation wrote what it showed."""
+    evaluations = [one for row in run.rows.values() for one in row.evaluations.values() if shown_of(one)]
+    if not evaluations:
+        return {}
+    splits = evaluations[0].manifest["config"]["evaluation"]["splits"]
+    return {(one.task, one.record_id): one for one in read_records(run.records.folder, splits)}
+
+
 def shown_of(evaluation: Evaluation) -> dict[Question, list[int]]:
     """Question -> positions in its profile of the entries shown; {} where the evaluation did not write them."""
-    path = evaluation.folder / "shown.json"
+    path = evaluation.folder / "shown_entries.json"
     if not path.is_file():
         return {}
     return {(task, record): positions for task, own in read_json(path).items() for record, positions in own.items()}
@@ -68,31 +71,34 @@ def _row(row: ComparedRow, records: Mapping[int, Mapping[Question, Record]]) -> 
     judged: list[Judged] = []
     for seed, own in row.by_seed.items():
         evaluation = own.evaluations[GREEDY]
+        shown = shown_of(evaluation)
+        if not shown:
+            return ProcessRow(name=row.name, why_none="its evaluation did not write which entries it showed")
         config = evaluation.manifest["config"]
         if not config["prompt"]["thinking"]:
             return ProcessRow(name=row.name, why_none="it answers without thinking")
         if not config["tags"]["names"]:
             return ProcessRow(name=row.name, why_none="its chains have no tags")
-        judged += _judged(seed, evaluation, TagVocabulary(names=config["tags"]["names"]), records[seed])
-    if not judged:
-        return ProcessRow(name=row.name, why_none="its evaluation did not write which entries it showed")
+        judged += _judged(seed, evaluation, shown, TagVocabulary(names=config["tags"]["names"]), records[seed])
     if not any(values["chains"] for *_, values in judged):
-        return ProcessRow(name=row.name, why_none=NO_SPANS)
+        return ProcessRow(name=row.name, why_none="it writes no tagged span")
     return ProcessRow(name=row.name, figures=partial_means(judged, nested=True))
 
 
 def _judged(
-    seed: int, evaluation: Evaluation, vocabulary: TagVocabulary, records: Mapping[Question, Record]
+    seed: int,
+    evaluation: Evaluation,
+    shown: Mapping[Question, Sequence[int]],
+    vocabulary: TagVocabulary,
+    records: Mapping[Question, Record],
 ) -> list[Judged]:
-    shown = shown_of(evaluation)
     columns = ["task", "record_id", "completion"]
     table = pq.read_table(evaluation.folder / "predictions.parquet", columns=columns).to_pydict()
     judged: list[Judged] = []
     for task, record_id, completion in zip(*(table[column] for column in columns), strict=True):
-        record = records.get((task, record_id))
-        if record is not None and (task, record_id) in shown:
-            found = judge(record, shown[task, record_id], completion, vocabulary)
-            judged.append((seed, record.user_id, task, {"chains": float(found is not None), **(found or {})}))
+        record = records[task, record_id]
+        found = judge(record, shown[task, record_id], completion, vocabulary)
+        judged.append((seed, record.user_id, task, {"chains": float(found is not None), **(found or {})}))
     return judged
 
 

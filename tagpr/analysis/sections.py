@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tagpr.analysis.attribution import AttributionBlock, attribution_blocks
 from tagpr.analysis.comparison import ComparedRow, Comparison, compare
 from tagpr.analysis.contrasts import Contrast, contrasts
 from tagpr.analysis.figures import RowFigures, row_figures
 from tagpr.analysis.notes import warnings_of
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, SAMPLE, Estimate
+from tagpr.analysis.process import ProcessRow, process_rows
 from tagpr.analysis.runs import Run
 from tagpr.errors import BadInputError
 from tagpr.evaluation.references import NAMES
@@ -55,6 +57,16 @@ class Section:
     @cached_property
     def warnings(self) -> list[str]:
         return warnings_of(self.comparison, self.figures)
+
+    @cached_property
+    def attribution(self) -> list[AttributionBlock]:
+        """Rows whose chains were edited."""
+        return attribution_blocks(self.comparison)
+
+    @cached_property
+    def process(self) -> list[ProcessRow]:
+        """Rows whose reasoning can be checked; none where people are real."""
+        return process_rows(self.comparison)
 
 
 def sections_of(runs: Sequence[Run], baseline: str | None) -> list[Section]:

@@ -4,15 +4,15 @@ Ours (METHOD: tag attribution). A policy's own chain is edited at one tag's span
 completion; what comes behind is written by the policy, greedily. Two ways, because they ask different questions:
 
 - *fixed*: all later spans stand as they were and the policy writes the answer alone. That is the step's direct use by
-  the answer. Later spans may already hold the conclusion ("so : music"), so a step that the whole chain was built on can
-  show nothing here.
+  the answer. Later spans may already hold the conclusion ("so : music"), so a step that the whole chain was built on
+  can show nothing here.
 - *rewritten*: the chain is cut behind the tag's last span and the policy writes the rest of it anew, answer included.
   That is the step's whole effect, what later steps took from it included.
 
-Dropping with rewriting needs a rule, or the policy would simply write the step again: behind the cut stands the opening
-tag of the step that followed, so the policy goes on as if the step had been skipped. Nothing forbids it to write the tag
-later; how often it does is counted (`written_again`) and not hidden. Forbidding the tag's tokens was not chosen: where a
-tag is made of ordinary tokens that would forbid words too.
+Dropping with rewriting needs a rule, or the policy would simply write the step again: behind the cut stands the
+opening tag of the step that followed, so the policy goes on as if the step had been skipped. Nothing forbids it to
+write the tag later; how often it does is counted (`written_again`) and not hidden. Forbidding the tag's tokens was not
+chosen: where a tag is made of ordinary tokens that would forbid words too.
 
 `paraphrase` keeps the content and changes the wording: what it moves is noise, and the floor of the other edits of its
 way. Early answers have no floor, they change no wording.
@@ -158,9 +158,7 @@ def edits_of(chain: Chain, *, task: str, user_id: str, donors: Donors, seed: str
         }
         for edit, replaced in new.items():
             if isinstance(replaced, str):
-                edits += [
-                    Edit(tag=tag, edit=name, prefix="", why_not=replaced) for name in (edit, f"{edit}_rewrite")
-                ]
+                edits += [Edit(tag=tag, edit=name, prefix="", why_not=replaced) for name in (edit, f"{edit}_rewrite")]
             else:
                 edits.append(Edit(tag=tag, edit=edit, prefix=with_spans(chain, tag, replaced), why_not=""))
                 edits.append(_rewritten(chain, tag, edit, replaced))
@@ -191,9 +189,7 @@ def _rewritten(chain: Chain, tag: str, edit: str, new: Sequence[str | None]) -> 
     if last + 1 == len(chain.spans):
         return Edit(tag=tag, edit=name, prefix="", why_not="nothing_follows")
     if edit != "drop":
-        return Edit(
-            tag=tag, edit=name, prefix=with_spans(chain, tag, new, end=chain.spans[last].outer_end), why_not=""
-        )
+        return Edit(tag=tag, edit=name, prefix=with_spans(chain, tag, new, end=chain.spans[last].outer_end), why_not="")
     follower = chain.spans[last + 1]
     before = with_spans(chain, tag, new, end=follower.outer_start)
     return Edit(tag=tag, edit=name, prefix=before + open_tag(follower.tag), why_not="")

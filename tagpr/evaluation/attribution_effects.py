@@ -12,7 +12,8 @@ from typing import Any
 from tagpr.evaluation.attribution import EDITS, FLOORS, NO_CHAIN, REWRITING, UNEDITED, AttributedAnswer
 from tagpr.evaluation.partial import PartialMean, partial_means
 
-# changed: share of answers; score: edited minus unedited; the other two: the same minus the floor's, question by question.
+# changed: share of answers; score: edited minus unedited; the other two: the same minus the floor's, question by
+# question.
 QUANTITIES = ("changed", "score", "changed_beyond", "score_beyond")
 
 

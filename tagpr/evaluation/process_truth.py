@@ -5,7 +5,7 @@ Ours (METHOD: process truth). Every figure is of one question, and a figure that
 | figure | value |
 |---|---|
 | rule_match | the inferred rule is the person's, in every part; 0 where none is stated |
-| evidence_f1 | F1 of the cited entries against the shown ones whose answer follows the person's rule; absent: none shown |
+| evidence_f1 | F1 of the cited entries against the shown ones that follow the person's rule; absent: none shown |
 | application | the answer that the chain comes to is what its stated rule says of the query; absent: no rule stated |
 | answer_follows | the answer is what the chain came to; 0 where it comes to nothing |
 | right_wrong_reason | the answer is right and the rule is not |

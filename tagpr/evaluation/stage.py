@@ -88,7 +88,7 @@ def run(
     storage.write_predictions(output / "predictions.parquet", predictions)
     storage.write_references(output / "references.parquet", beside)
     _write_lamp_form(output / "predictions", predictions)
-    _write_shown(output / "shown.json", prompts)
+    _write_shown(output / "shown_entries.json", prompts)
     scores = {
         "decoding": name, "num_samples": decoding.num_samples, "tasks": task_scores(predictions, beside, prompts),
         "truncated": num_truncated / max(len(predictions), 1),
