@@ -9,6 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tagpr.chains.tags import TAGS
 from tagpr.evaluation.attribution import EDITS, FLOORS, NO_CHAIN, REWRITING, UNEDITED, AttributedAnswer
 from tagpr.evaluation.partial import PartialMean, partial_means
 
@@ -31,7 +32,7 @@ class Effect:
 
 
 def effects(answers: Iterable[tuple[Hashable, AttributedAnswer]], *, nested: bool) -> list[Effect]:
-    """Every tag's and edit's effect, tags in order of first use.
+    """Every tag's and edit's effect, tags in the order of the tag table, behind that of no step.
 
     Args:
         answers: (replicate, answer).
@@ -49,7 +50,7 @@ def effects(answers: Iterable[tuple[Hashable, AttributedAnswer]], *, nested: boo
     groups: dict[tuple[str, str], list[AttributedAnswer]] = defaultdict(list)
     for _, one in answers:
         groups[one.tag, one.edit].append(one)
-    tags = list(dict.fromkeys(one.tag for _, one in answers))
+    tags = [NO_CHAIN, *TAGS]
     order = {edit: position for position, edit in enumerate((UNEDITED, *EDITS))}
     return [
         _effect(tag, edit, groups[tag, edit], means)

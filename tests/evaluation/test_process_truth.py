@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagpr.chains.taggers.rules import RulesTagger
 from tagpr.chains.tags import TAGS, Span, TagVocabulary, render_chain
 from tagpr.chains.teachers.scripted_world import ScriptedWorldTeacher
-from tagpr.chains.taggers.rules import RulesTagger
 from tagpr.evaluation.process_truth import FIGURES, best_rule_match, judge
 from tagpr.evaluation.world_chains import examined_truly, pattern_holds, query_read_truly, read_claims
 from tagpr.types import ProfileEntry, Prompt, Record
