@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tagpr.analysis import personalization, sampled, slices
 from tagpr.analysis.contrasts import Contrast
 from tagpr.analysis.diagnostic_files import write_diagnostics
 from tagpr.analysis.figures import best_backbone_row, map_finite
@@ -18,13 +19,21 @@ from tagpr.evaluation.statistics import MIN_PEOPLE
 
 
 def write_sections(sections: Sequence[Section], folder: Path) -> None:
-    """table.md, table.csv and table.tex; with fewer than 20 people per_person.md and per_person.csv too; and what
-    there is to say of the rows' reasoning."""
+    """table.md, table.csv and table.tex, slices.md and slices.csv; with fewer than 20 people per_person.md and
+    per_person.csv, where histories were swapped personalization.csv; and what there is to say of the rows' reasoning.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     write_diagnostics(sections, folder)
     _write_text(folder / "table.md", "\n".join(_markdown(section) for section in sections))
     _write_text(folder / "table.csv", _csv(sections))
     _write_text(folder / "table.tex", "\n".join(_latex(section) for section in sections))
+    _write_text(folder / "slices.md", "\n".join(_slices_markdown(section) for section in sections))
+    _write_text(
+        folder / "slices.csv", _csv_text([r for s in sections for one in s.slices for r in slices.csv_rows(one)])
+    )
+    if swapped := [row for section in sections for row in section.swapped]:
+        lines = [line for row in swapped for line in personalization.csv_rows(row)]
+        _write_text(folder / "personalization.csv", _csv_text(lines))
     few = [s for s in sections if any(r.policy != "reference" and r.people < MIN_PEOPLE for r in s.figures)]
     if few:
         tables = [table for section in few for table in per_person(section.comparison)]
@@ -43,12 +52,37 @@ def _markdown(section: Section) -> str:
         lines += ["", f"## Score against {section.contrasts[0].baseline}", ""]
         lines += _pipe_table(CONTRAST_HEADINGS, contrast_cells(section))
         lines += ["", contrast_definition(len(section.contrasts))]
+    if section.swapped:
+        lines += ["", "## Personalization: the same questions with other histories", ""]
+        lines += _pipe_table(
+            personalization.HEADINGS, [c for row in section.swapped for c in personalization.cells(row)]
+        )
+        lines += ["", *(f"- {line}" for line in personalization.definitions(section.swapped))]
+    if section.sampled:
+        lines += ["", "## Several answers per question", ""]
+        lines += [
+            *_pipe_table(sampled.HEADINGS, [sampled.cells(row) for row in section.sampled]),
+            "",
+            sampled.DEFINITION,
+        ]
     if arms := arm_lines(comparison):
         lines += ["", "## Arms", "", *(f"- {line}" for line in arms)]
     base = best_backbone_row(comparison)
     lines += ["", "## What the figures mean", ""]
     lines += [f"- {line}" for line in definitions(comparison, section.shown, base and base.name)]
     return "\n".join(lines) + "\n"
+
+
+def _slices_markdown(section: Section) -> str:
+    lines = [f"# {title_of(section.comparison)}: scores by kind of person", ""]
+    means = [one for one in section.slices if one.task == slices.MEAN]
+    # Rows that answered other questions than the rest stand in a table of their own.
+    for rows in dict.fromkeys(tuple(one.scores) for one in means):
+        lines += _pipe_table(
+            [*slices.HEADINGS, *rows], [slices.cells(one) for one in means if tuple(one.scores) == rows]
+        )
+        lines.append("")
+    return "\n".join([*lines, *(f"- {line}" for line in slices.definitions(section.comparison))]) + "\n"
 
 
 def _latex(section: Section) -> str:

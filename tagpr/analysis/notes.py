@@ -141,7 +141,8 @@ def definitions(comparison: Comparison, figures: Sequence[RowFigures], base: str
         "and RMSE).",
         "Score: mean over tasks, each with the same weight, of the mean over its questions of the task's reward "
         "(exact label; 1 - |error| / 4; mean of ROUGE-1 and ROUGE-L), on strictly read answers; an unreadable answer "
-        "is scored as the official evaluator does. `T=1`: one sample at temperature 1.",
+        "is scored as the official evaluator does. `T=1`: sampled at temperature 1; of several samples the mean per "
+        "question.",
     ]
     if comparison.simulated:
         lines += [

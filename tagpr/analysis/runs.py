@@ -35,6 +35,7 @@ class Scored:
     user_id: str
     score: float
     lenient_score: float
+    samples: tuple[float, ...]  # the score of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +96,7 @@ class Evaluation(Artifact):
                 user_id=user_of[key],
                 score=fmean(score for score, _ in group),
                 lenient_score=fmean(lenient for _, lenient in group),
+                samples=tuple(score for score, _ in group),
             )
             for key, group in samples.items()
         }
@@ -108,6 +110,22 @@ class Evaluation(Artifact):
         for name, task, record, score in zip(*(table[column] for column in columns), strict=True):
             scores[name][task, record] = score
         return dict(scores)
+
+    @property
+    def num_samples(self) -> int:
+        """Answers per question."""
+        return self.scores["num_samples"]
+
+    @cached_property
+    def shown(self) -> dict[Question, tuple[int, int]]:
+        """Question -> entries in the profile, entries in the prompt; empty for evaluations of older versions."""
+        path = self.folder / "shown.parquet"
+        if not path.is_file():
+            return {}
+        columns = ["task", "record_id", "entries_in_profile", "entries_shown"]
+        table = pq.read_table(path, columns=columns).to_pydict()
+        rows = zip(*(table[column] for column in columns), strict=True)
+        return {(task, record): (profile, shown) for task, record, profile, shown in rows}
 
     @property
     def entries_shown(self) -> float:

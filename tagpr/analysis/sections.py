@@ -14,8 +14,11 @@ from tagpr.analysis.contrasts import Contrast, contrasts
 from tagpr.analysis.figures import RowFigures, row_figures
 from tagpr.analysis.notes import warnings_of
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, SAMPLE, Estimate
+from tagpr.analysis.personalization import SwappedRow, formatting_warnings, swapped_rows
 from tagpr.analysis.process import ProcessRow, process_rows
 from tagpr.analysis.runs import Run
+from tagpr.analysis.sampled import SampledRow, sampled_rows
+from tagpr.analysis.slices import Slice, slices
 from tagpr.errors import BadInputError
 from tagpr.evaluation.references import NAMES
 from tagpr.tasks import task_named
@@ -56,7 +59,21 @@ class Section:
 
     @cached_property
     def warnings(self) -> list[str]:
-        return warnings_of(self.comparison, self.figures)
+        return [*warnings_of(self.comparison, self.figures), *formatting_warnings(self.swapped)]
+
+    @cached_property
+    def swapped(self) -> list[SwappedRow]:
+        """Rows whose histories were swapped."""
+        return swapped_rows(self.comparison)
+
+    @cached_property
+    def sampled(self) -> list[SampledRow]:
+        """Rows with several answers per question."""
+        return sampled_rows(self.comparison)
+
+    @cached_property
+    def slices(self) -> list[Slice]:
+        return slices(self.comparison)
 
     @cached_property
     def attribution(self) -> list[AttributionBlock]:

@@ -18,6 +18,7 @@ from tagpr.analysis.figures import map_finite
 from tagpr.analysis.files import write_sections
 from tagpr.analysis.notes import fails_gate
 from tagpr.analysis.panel import BEST, BLIND
+from tagpr.analysis.personalization import SHORT_HEADINGS, short_cells
 from tagpr.analysis.process import HEADINGS as PROCESS_HEADINGS
 from tagpr.analysis.process import process_cells
 from tagpr.analysis.runs import find_runs
@@ -31,6 +32,7 @@ from tagpr.analysis.sections import (
     title_of,
 )
 from tagpr.errors import UserError
+from tagpr.evaluation.specificity import MEAN
 
 # More task columns than this do not fit a terminal of 110 columns.
 TERMINAL_TASKS = 4
@@ -62,6 +64,11 @@ class TableView:
                 columns = [(head, "", *column) for head, column in zip(CONTRAST_HEADINGS, cells, strict=True)]
                 yield Text()
                 yield _rich_table(f"score against {section.contrasts[0].baseline}", columns, red=frozenset())
+            if section.swapped:
+                cells = zip(*(short_cells(row) for row in section.swapped), strict=True)
+                columns = [(head, "", *column) for head, column in zip(SHORT_HEADINGS, cells, strict=True)]
+                yield Text()
+                yield _rich_table("score with other histories (Specificity = own - nearest)", columns, red=frozenset())
             if any(row.figures for row in section.process):
                 cells = zip(*process_cells(section.process, intervals=False), strict=True)
                 heads = ("row", *PROCESS_HEADINGS.values())
@@ -106,6 +113,9 @@ def final_metrics(sections: Sequence[Section]) -> dict[str, float]:
     for section in sections:
         for row in section.figures:
             map_finite(row, lambda name, value, row=row.name: metrics.update({f"evaluate/{row}/{name}": value}))
+        for row in section.swapped:
+            for name in ("gain", "specificity"):
+                metrics[f"evaluate/{row.name}/{name}"] = row.personal[MEAN].figures[name].value
     return metrics
 
 

@@ -13,6 +13,8 @@ from tagpr.context import StageContext, StopRequested
 from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.evaluation.predict import predict
 from tagpr.evaluation.references import population_modes, references
+from tagpr.evaluation.samples import mean_of_metrics, mean_over_questions
+from tagpr.evaluation.shown import ShownHistory, shown_history
 from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.generation.base import Sampling
 from tagpr.schema import Decoding, EvaluatedPeople
@@ -35,7 +37,7 @@ def run(
     output: Path,
     context: StageContext,
 ) -> dict[str, int | float]:
-    """Predictions as Parquet and in LaMP's form, reference answers, scores per task.
+    """Predictions as Parquet and in LaMP's form, reference answers, what the prompts showed, scores per task.
 
     Args:
         engine: partial of a RolloutEngine that takes the tokenizer.
@@ -87,6 +89,7 @@ def run(
     beside = [reference for each in prompts for reference in references(each, modes)]
     storage.write_predictions(output / "predictions.parquet", predictions)
     storage.write_references(output / "references.parquet", beside)
+    storage.write_parquet(output / "shown.parquet", [shown_history(each) for each in prompts], ShownHistory)
     _write_lamp_form(output / "predictions", predictions)
     _write_shown(output / "shown_entries.json", prompts)
     scores = {
@@ -116,17 +119,21 @@ def task_scores(
     predictions: Sequence[Prediction], beside: Sequence[Reference], prompts: Sequence[Prompt]
 ) -> dict[str, dict[str, Any]]:
     """Per task: official metrics (strict and lenient), mean score, parse failures, references, what the prompts
-    showed."""
+    showed.
+
+    With several samples per question metrics are means over samples, scores means over questions of the mean over
+    samples, and `samples` says what the best sample is worth (`best_of_n`) and how far samples spread.
+    """
     result: dict[str, dict[str, Any]] = {}
     for name in sorted({p.task for p in predictions}):
         task = task_named(name)
         own = [p for p in predictions if p.task == name]
         scored = [p for p in own if p.gold is not None]
-        golds = [p.gold or "" for p in scored]
+        rounds = [[p for p in scored if p.sample_index == index] for index in sorted({p.sample_index for p in scored})]
         shown = [prompt for prompt in prompts if prompt.record.task == name]
         known = [r for r in beside if r.task == name and r.gold is not None]
         result[name] = {
-            "n": len(own), "people": len({p.user_id for p in own}),
+            "n": len({p.record_id for p in own}), "people": len({p.user_id for p in own}),
             "parse_failures": fmean(not p.parsed for p in own),
             "history": {
                 "entries_in_profile": fmean(len(prompt.record.profile) for prompt in shown),
@@ -140,8 +147,12 @@ def task_scores(
         if not scored:
             continue
         result[name] |= {
-            "metrics": task.metrics([p.answer for p in scored], golds),
-            "lenient_metrics": task.metrics([p.lenient_answer for p in scored], golds),
+            "metrics": mean_of_metrics(
+                [task.metrics([p.answer for p in one], [p.gold or "" for p in one]) for one in rounds]
+            ),
+            "lenient_metrics": mean_of_metrics(
+                [task.metrics([p.lenient_answer for p in one], [p.gold or "" for p in one]) for one in rounds]
+            ),
             "score": fmean(p.score for p in scored),
             "lenient_score": fmean(p.lenient_score for p in scored),
             "references": {
@@ -155,6 +166,11 @@ def task_scores(
                 for reference in dict.fromkeys(r.name for r in known)
             },
         }
+        if len(rounds) > 1:
+            by_question: dict[str, list[float]] = {}
+            for p in scored:
+                by_question.setdefault(p.record_id, []).append(p.score)
+            result[name]["samples"] = mean_over_questions(by_question)
     return result
 
 

@@ -7,6 +7,7 @@ answer looks like does not. Source: O.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -20,6 +21,8 @@ from tagpr.tasks import task_named
 from tagpr.types import ProfileEntry, Prompt, Record
 
 OWN, NEAREST, RANDOM, NONE, SHUFFLED = CONDITIONS = ("own", "nearest", "random", "none", "shuffled")
+
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +57,8 @@ class People:
         self._users = list(self._records)
         documents = [_inputs(own[0].profile) for own in self._records.values()]
         self._vectors = None
-        if any(text.strip() for text in documents):
-            self._vectorizer = TfidfVectorizer(token_pattern=r"\w+")
+        if any(_WORD.search(text) for text in documents):
+            self._vectorizer = TfidfVectorizer(token_pattern=_WORD.pattern)
             self._vectors = self._vectorizer.fit_transform(documents)
 
     def at_random(self, record: Record, *, seed: int) -> list[Record]:
@@ -150,7 +153,7 @@ def closest(
 ) -> tuple[Prompt, Record, bool]:
     """The first prompt whose history has the size of the own one's, else the closest in entries, then in length; and
     whether it has that size. Later ones are not asked for once one fits."""
-    wanted = _characters(own.history)
+    wanted = max(1, _characters(own.history))
     best: tuple[tuple[int, float], Prompt, Record] | None = None
     for prompt, other in offered:
         apart = (abs(len(prompt.history) - len(own.history)), abs(_characters(prompt.history) - wanted) / wanted)

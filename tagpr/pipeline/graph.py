@@ -22,6 +22,7 @@ from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, code_fingerprint, di
 _SHARED = ("types", "markup", "storage", "tasks")
 _READING = (*_SHARED, "data")
 _WRITING = (*_READING, "chains/tags", "chains/overlap", "lm")
+_EVALUATING = tuple(f"evaluation/{name}" for name in ("predict", "references", "samples", "shown", "stage"))
 # Rooms whose code can change a stage's result; the stage's own and those before it that it calls.
 ROOMS: dict[str, tuple[str, ...]] = {
     "records": _READING,
@@ -30,14 +31,14 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pairs": (*_WRITING, "prmu/pairs", "prmu/pairs_stage", "prmu/shortcuts"),
     "prmu": (*_READING, "lm", "training", "prmu"),
     "rl": (*_WRITING, "training", "prmu", "rl"),
-    "evaluate": (*_WRITING, "evaluation/predict", "evaluation/references", "evaluation/stage"),
+    "evaluate": (*_WRITING, *_EVALUATING),
     "swap": (
-        *_WRITING, "evaluation/predict", "evaluation/stage", "evaluation/statistics", "evaluation/swap",
-        "evaluation/specificity", "evaluation/swap_stage",
+        *_WRITING, *_EVALUATING, "evaluation/statistics", "evaluation/swap", "evaluation/specificity",
+        "evaluation/swap_stage",
     ),
     "attribution": (
-        *_WRITING, "evaluation/predict", "evaluation/stage", "evaluation/statistics", "evaluation/partial",
-        "evaluation/world_chains", "evaluation/paraphrase", "evaluation/attribution", "evaluation/attribution_effects",
+        *_WRITING, *_EVALUATING, "evaluation/statistics", "evaluation/partial", "evaluation/world_chains",
+        "evaluation/paraphrase", "evaluation/attribution", "evaluation/attribution_effects",
         "evaluation/attribution_stage",
     ),
 }  # fmt: skip
@@ -155,7 +156,7 @@ def build_graph(cfg: DictConfig, hashes: FileHashes, variant: Callable[[str], Di
     for name, other in cfg.evaluation.compare.items():
         other_cfg = variant(other.ablation)
         other_policies, _ = _policies(other_cfg, hashes, arm=str(name))
-        policy = _policy_named(other.policy, other_policies, f"evaluation.compare.{name}")
+        policy = _policy_named(other.policy, other_policies, f"evaluation.compare.{name}.policy")
         rows.append(_row(str(name), other_cfg, hashes, policy, with_history=True, thinking=None))
     wanted = [stage for row in rows for stage in (*row.stages.values(), *row.diagnostics.values())]
     wanted += policies.values()
@@ -248,7 +249,9 @@ def _uses_prmu(cfg: DictConfig, stage: str) -> bool:
 def _own_rows(cfg: DictConfig, hashes: FileHashes, policies: Mapping[str, Stage]) -> list[EvaluatedRow]:
     rows = []
     for name, row in cfg.evaluation.rows.items():
-        policy = None if row.policy == "backbone" else _policy_named(row.policy, policies, f"evaluation.rows.{name}")
+        policy = (
+            None if row.policy == "backbone" else _policy_named(row.policy, policies, f"evaluation.rows.{name}.policy")
+        )
         rows.append(_row(str(name), cfg, hashes, policy, with_history=row.history, thinking=row.thinking))
     # Every RL stage of this run is a row: an arm with one stage has one, and a preset need not list them.
     rows += [
@@ -261,7 +264,7 @@ def _own_rows(cfg: DictConfig, hashes: FileHashes, policies: Mapping[str, Stage]
 
 def _policy_named(name: str, policies: Mapping[str, Stage], where: str) -> Stage:
     if name not in policies:
-        raise UserError(f"{where}.policy={name}, but this run makes {['backbone', *policies]}.")
+        raise UserError(f"{where}={name}, but this run makes {['backbone', *policies]}.")
     return policies[name]
 
 
@@ -299,7 +302,9 @@ def _with_diagnostics(cfg: DictConfig, rows: list[EvaluatedRow], policies: Mappi
         where = f"diagnostics.{kind}.policies"
         named = [[*policies][-1] if name == "last" else name for name in settings.policies]
         for name in dict.fromkeys(named):
-            policy = _policy_named(name, policies, where)
+            if name not in policies:
+                raise UserError(f"{where} names {name}, but this run trains {', '.join(policies)} (or `last`).")
+            policy = policies[name]
             row = next((r for r in rows if r.policy is policy and _shows(r, cfg.prompt)), None)
             if row is None:
                 raise UserError(
