@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from tagpr.analysis import personalization, sampled, slices
 from tagpr.analysis.contrasts import Contrast
+from tagpr.analysis.diagnostic_files import write_diagnostics
 from tagpr.analysis.figures import best_backbone_row, map_finite
 from tagpr.analysis.notes import arm_lines, contrast_definition, definitions
 from tagpr.analysis.per_person import PersonTable, per_person
@@ -22,13 +20,17 @@ from tagpr.analysis.sections import (
     task_columns,
     title_of,
 )
+from tagpr.analysis.text_tables import csv_text as _csv_text
+from tagpr.analysis.text_tables import pipe_table as _pipe_table
+from tagpr.analysis.text_tables import write_text as _write_text
 from tagpr.evaluation.statistics import MIN_PEOPLE
 
 
 def write_sections(sections: Sequence[Section], folder: Path) -> None:
     """table.md, .csv and .tex, contrasts.csv, slices.md and .csv; with fewer than 20 people per_person.md and .csv,
-    where histories were swapped personalization.csv."""
+    where histories were swapped personalization.csv; and what there is to say of the rows' reasoning."""
     folder.mkdir(parents=True, exist_ok=True)
+    write_diagnostics(sections, folder)
     _write_text(folder / "table.md", "\n".join(_markdown(section) for section in sections))
     _write_text(folder / "table.csv", _csv(sections))
     tested = [{"experiment": s.comparison.title, **_contrast_csv(one)} for s in sections for one in s.contrasts]
@@ -47,17 +49,6 @@ def write_sections(sections: Sequence[Section], folder: Path) -> None:
         tables = [table for section in few for table in per_person(section.comparison)]
         _write_text(folder / "per_person.md", "\n".join(_person_markdown(table) for table in tables))
         _write_text(folder / "per_person.csv", _person_csv(tables))
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def _pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---", *("---:" for _ in headings[1:])]
-    return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]
 
 
 def _markdown(section: Section) -> str:
@@ -149,15 +140,6 @@ def _contrast_csv(one: Contrast) -> dict[str, str | float]:
         "outcome": one.outcome,
         **{k: v for k, v in named.items() if v is not None},
     }
-
-
-def _csv_text(rows: Sequence[dict[str, str | float]]) -> str:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _person_markdown(table: PersonTable) -> str:

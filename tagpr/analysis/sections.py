@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tagpr.analysis.attribution import AttributionBlock, attribution_blocks
 from tagpr.analysis.comparison import ComparedRow, Comparison, compare
 from tagpr.analysis.contrasts import Contrast, contrasts, listed_pairs
 from tagpr.analysis.figures import RowFigures, row_figures
 from tagpr.analysis.notes import warnings_of
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, SAMPLE, Estimate
 from tagpr.analysis.personalization import SwappedRow, formatting_warnings, swapped_rows
+from tagpr.analysis.process import ProcessRow, process_rows
 from tagpr.analysis.runs import Run
 from tagpr.analysis.sampled import SampledRow, sampled_rows
 from tagpr.analysis.slices import Slice, slices
@@ -79,6 +81,16 @@ class Section:
     @cached_property
     def slices(self) -> list[Slice]:
         return slices(self.comparison)
+
+    @cached_property
+    def attribution(self) -> list[AttributionBlock]:
+        """Rows whose chains were edited."""
+        return attribution_blocks(self.comparison)
+
+    @cached_property
+    def process(self) -> list[ProcessRow]:
+        """Rows whose reasoning can be checked; none where people are real."""
+        return process_rows(self.comparison)
 
 
 def sections_of(runs: Sequence[Run], baseline: str | None) -> list[Section]:

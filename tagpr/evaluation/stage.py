@@ -91,6 +91,7 @@ def run(
     storage.write_references(output / "references.parquet", beside)
     storage.write_parquet(output / "shown.parquet", [shown_history(each) for each in prompts], ShownHistory)
     _write_lamp_form(output / "predictions", predictions)
+    _write_shown(output / "shown_entries.json", prompts)
     scores = {
         "decoding": name, "num_samples": decoding.num_samples, "tasks": task_scores(predictions, beside, prompts),
         "truncated": num_truncated / max(len(predictions), 1),
@@ -103,10 +104,15 @@ def run(
 
 
 def spread(records: Sequence[Record], limit: int) -> list[Record]:
-    """At most `limit` records, taken at even steps so that every task and person keeps its share."""
+    """At most `limit` records in their order, taken at even steps within each task.
+
+    Steps over all records would be out of step with nothing where each person has the same questions: every sixth
+    record is always of one task.
+    """
     if len(records) <= limit:
         return list(records)
-    return [records[i * len(records) // limit] for i in range(limit)]
+    by_task = sorted(range(len(records)), key=lambda i: records[i].task)
+    return [records[i] for i in sorted(by_task[n * len(records) // limit] for n in range(limit))]
 
 
 def task_scores(
@@ -166,6 +172,23 @@ def task_scores(
                 by_question.setdefault(p.record_id, []).append(p.score)
             result[name]["samples"] = mean_over_questions(by_question)
     return result
+
+
+def _write_shown(path: Path, prompts: Sequence[Prompt]) -> None:
+    """{task: {record: positions in its profile of the entries shown}} of people whose truth is known: what their
+    reasoning is checked against."""
+    shown: dict[str, dict[str, list[int]]] = {}
+    for prompt in prompts:
+        if prompt.record.truth is not None:
+            shown.setdefault(prompt.record.task, {})[prompt.record.record_id] = shown_positions(prompt)
+    if shown:
+        storage.write_json(path, shown)
+
+
+def shown_positions(prompt: Prompt) -> list[int]:
+    """Positions in the record's profile of the entries that the prompt shows: entry number k is the k-th of them."""
+    position = {entry.entry_id: index for index, entry in enumerate(prompt.record.profile)}
+    return [position[entry.entry_id] for entry in prompt.history]
 
 
 def _share_of_characters(prompts: Sequence[Prompt]) -> float:

@@ -1,5 +1,5 @@
 """Which stages a configuration needs, in order: records -> chains -> sft -> pairs -> prmu -> rl_<stage> ... ->
-evaluate -> swap.
+evaluate -> swap, attribution.
 
 A stage is in the graph only if something wanted needs it. Its inputs are other stages, so two configurations that
 agree on a part of the path share that part's fingerprints.
@@ -36,15 +36,20 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *_WRITING, *_EVALUATING, "evaluation/statistics", "evaluation/spread", "evaluation/swap",
         "evaluation/specificity", "evaluation/swap_stage",
     ),
+    "attribution": (
+        *_WRITING, *_EVALUATING, "evaluation/statistics", "evaluation/partial", "evaluation/world_chains",
+        "evaluation/paraphrase", "evaluation/attribution", "evaluation/attribution_effects",
+        "evaluation/attribution_stage",
+    ),
 }  # fmt: skip
 ENTRIES = {
     "records": "tagpr.data.stage", "chains": "tagpr.chains.stage", "sft": "tagpr.sft.stage", "pairs":
     "tagpr.prmu.pairs_stage", "prmu": "tagpr.prmu.stage", "rl": "tagpr.rl.stage", "evaluate": "tagpr.evaluation.stage",
-    "swap": "tagpr.evaluation.swap_stage",
+    "swap": "tagpr.evaluation.swap_stage", "attribution": "tagpr.evaluation.attribution_stage",
 }  # fmt: skip
 
 # What may be asked of a policy beside its scores, in this order: each a node of the group `diagnostics`.
-DIAGNOSES = ("swap",)
+DIAGNOSES = ("swap", "attribution")
 
 # Settings that cannot change a result: they stay out of fingerprints and run keys.
 SILENT: dict[str, frozenset[str]] = {
@@ -309,7 +314,8 @@ def _with_diagnostics(cfg: DictConfig, rows: list[EvaluatedRow], policies: Mappi
             records = policy.inputs["records"]
             groups = {
                 "prompt": cfg.prompt, "tags": cfg.tags, "engine": cfg.engine, "backbone": cfg.backbone,
-                "retrieval": cfg.retrieval, "evaluation": cfg.evaluation.people, kind: settings,
+                "evaluation": cfg.evaluation.people, kind: settings,
+                **({"retrieval": cfg.retrieval} if kind == "swap" else {}),  # other people's histories are retrieved
             }  # fmt: skip
             found.setdefault(row.name, {})[kind] = Stage(
                 kind=kind, name=kind, label=f"{kind} {row.name}", groups=groups,

@@ -10,7 +10,7 @@ from tagpr.chains.tags import TagVocabulary
 from tagpr.evaluation.predict import read_completion
 from tagpr.evaluation.references import references
 from tagpr.evaluation.shown import shown_history
-from tagpr.evaluation.stage import _write_lamp_form, spread, task_scores
+from tagpr.evaluation.stage import _write_lamp_form, shown_positions, spread, task_scores
 from tagpr.lm.generation.base import Completion
 from tagpr.types import ProfileEntry, Prompt, Record
 
@@ -91,6 +91,26 @@ def test_spread_keeps_order_and_takes_even_steps():
     assert [r.record_id for r in spread(records, 4)] == ["0", "2", "5", "7"]
     assert spread(records, 10) == records
     assert spread(records, 99) == records
+
+
+def test_spread_gives_every_task_its_share_where_steps_would_fall_on_one():
+    # each person has two questions of each of three tasks, one behind the other: every sixth record is of one task
+    records = [
+        prompt_of(task, "4", user=f"u{person}", record_id=f"{task}-{person}-{number}").record
+        for person in range(10)
+        for task in ("LaMP_3", "LaMP_4", "LaMP_5")
+        for number in range(2)
+    ]
+    chosen = spread(records, 10)
+    assert sorted(records.index(one) for one in chosen) == [records.index(one) for one in chosen]
+    assert [sum(one.task == task for one in chosen) for task in ("LaMP_3", "LaMP_4", "LaMP_5")] == [4, 3, 3]
+    assert len({one.user_id for one in chosen}) > 3
+
+
+def test_positions_of_the_entries_that_a_prompt_shows():
+    prompt = prompt_of("LaMP_3", "4", responses=("5", "4", "3"), shown=2)
+    assert shown_positions(prompt) == [0, 1]
+    assert shown_positions(replace(prompt, history=prompt.history[::-1])) == [1, 0]
 
 
 def test_several_samples_are_averaged_per_question_and_metrics_per_sample():

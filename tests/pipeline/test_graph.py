@@ -138,6 +138,21 @@ def test_contradictions_are_named(values, message, real, hashes):
         build(changed(real, **values), hashes)
 
 
+def test_attribution_is_a_stage_per_policy_behind_the_evaluations(hashes):
+    cfg = compose("experiment=smoke", "diagnostics=full", "diagnostics.swap=null")
+    graph = build(cfg, hashes)
+    asked = {row.name: row.diagnostics["attribution"] for row in graph.rows if row.diagnostics}
+    assert list(asked) == ["sft", "rl_exploratory"]
+    assert set(asked["sft"].inputs) == {"records", "policy"}
+    assert asked["rl_exploratory"].inputs["policy"] is graph.policies["rl_exploratory"]
+    assert set(asked["sft"].groups) == {"prompt", "tags", "engine", "backbone", "evaluation", "attribution"}
+    assert [stage.kind for stage in graph.stages[-2:]] == ["attribution", "attribution"]
+    # whom else one asks changes no result
+    fewer = build(changed(cfg, diagnostics__attribution__policies=["sft"]), hashes)
+    assert [row.name for row in fewer.rows if row.diagnostics] == ["sft"]
+    assert fewer.stages[-1].fingerprint == asked["sft"].fingerprint
+
+
 # --- diagnoses -------------------------------------------------------------------------------------------------------
 
 
