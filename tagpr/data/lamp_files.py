@@ -6,12 +6,12 @@ A question is `{"id", "input", "profile": [...]}` with an optional `user_id`; go
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagpr.data.json_files import read_json_input
+from tagpr.data.json_files import iterate_json_list, read_json_input
 from tagpr.errors import BadInputError
 from tagpr.tasks import ALL_TASKS, Task, task_named
 from tagpr.types import ProfileEntry
@@ -132,15 +132,10 @@ def read_outputs(path: Path) -> tuple[str | None, dict[str, Any]]:
     return (None if task is None else str(task)), outputs
 
 
-def read_questions(path: Path) -> list[dict[str, Any]]:
-    """The questions of a file, each checked for id, input and profile."""
-    value = read_json_input(path)
-    if not isinstance(value, list):
-        raise BadInputError(f"{path}: found {type(value).__name__}, expected a list of questions.")
-    if not value:
-        raise BadInputError(f"{path}: the list of questions is empty.")
+def iterate_questions(path: Path) -> Iterator[dict[str, Any]]:
+    """The questions of a file, one in memory at a time, each checked for id, input and profile."""
     seen: set[str] = set()
-    for position, item in enumerate(value):
+    for position, item in enumerate(iterate_json_list(path)):
         place = f"{path}, question {position}"
         if not isinstance(item, dict):
             raise BadInputError(f'{place}: found {item!r:.60}, expected {{"id", "input", "profile"}}.')
@@ -153,7 +148,9 @@ def read_questions(path: Path) -> list[dict[str, Any]]:
             raise BadInputError(f"{place}: input is {item.get('input')!r:.60}, expected the question's text.")
         if not isinstance(item.get("profile"), list):
             raise BadInputError(f"{place}: profile is {item.get('profile')!r:.60}, expected a list (it may be empty).")
-    return value
+        yield item
+    if not seen:
+        raise BadInputError(f"{path}: the list of questions is empty.")
 
 
 def task_by_name(name: str | None, folder: Path) -> Task:
@@ -165,15 +162,14 @@ def task_by_name(name: str | None, folder: Path) -> Task:
         raise BadInputError(f'{folder}: {error} The name stands in the outputs file\'s "task".') from None
 
 
-def infer_task(name: str | None, questions: Sequence[Mapping[str, Any]], folder: Path) -> Task:
+def infer_task(name: str | None, questions: Path, folder: Path) -> Task:
     """As `task_by_name`, and LaMP-2's two data sets, which bear one name, told apart by their profiles' fields."""
     task = task_by_name(name, folder)
-    fields = next(
-        (set(q["profile"][0]) for q in questions if q["profile"] and isinstance(q["profile"][0], dict)), set()
-    )
-    if task.name == "LaMP_2" and "category" in fields and "tag" not in fields:
-        return ALL_TASKS["LaMP_2N"]
-    return task
+    if task.name != "LaMP_2":
+        return task
+    profiles = (question["profile"] for question in iterate_questions(questions))
+    fields = next((set(profile[0]) for profile in profiles if profile and isinstance(profile[0], dict)), set())
+    return ALL_TASKS["LaMP_2N"] if "category" in fields and "tag" not in fields else task
 
 
 def date_key(entry: ProfileEntry) -> tuple[int, ...] | None:
@@ -200,57 +196,99 @@ def _read_entry(task: Task, raw: Any, place: str) -> ProfileEntry:
         entry = task.entry(raw)
     except ValueError as error:
         raise BadInputError(f"{place}: {error} (read as {task.name}; is this the right task for the file?).") from None
-    for text in (entry.input, entry.response, entry.title):
+    for text in (entry.input, entry.response, entry.title, entry.entry_id, entry.date):
         _check_text(text, place)
     return entry
 
 
-def read_split(files: SplitFiles, folder: Path) -> tuple[Task, list[LampQuestion]]:
-    """The questions of one official split with their golds.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenSplit:
+    """One official split whose golds are read and whose questions, which may be many gigabytes, are yet to be."""
 
+    files: SplitFiles
+    task: Task
+    golds: Mapping[str, Any] | None  # as in the file; None: withheld
+
+    def questions(self) -> Iterator[LampQuestion]:
+        """Every question with its gold, in the file's order, one in memory at a time.
+
+        Raises:
+            BadInputError: whatever is wrong, with file and id, where it is met.
+        """
+        golds, outputs = self.golds, self.files.outputs
+        ids: set[str] = set()
+        without_gold = []
+        for raw in iterate_questions(self.files.questions):
+            ids.add(raw["id"])
+            if golds is not None and raw["id"] not in golds:
+                without_gold.append(raw["id"])
+            else:
+                yield self._question(raw)
+        if without_gold:
+            raise BadInputError(
+                f"{self.files.questions}: {len(without_gold)} of {len(ids)} questions have no gold in "
+                f"{outputs.name}: {_some(without_gold)}. The two files must hold the same ids."
+            )
+        without_question = [record_id for record_id in golds or () if record_id not in ids]
+        if without_question:
+            raise BadInputError(
+                f"{outputs}: {len(without_question)} of {len(golds or ())} golds have no question in "
+                f"{self.files.questions.name}: {_some(without_question)}. The two files must hold the same ids."
+            )
+
+    def _question(self, raw: Mapping[str, Any]) -> LampQuestion:
+        record_id = raw["id"]
+        place = f"{self.files.questions}, id {record_id}"
+        question = _check_text(raw["input"], place)
+        profile = [
+            _read_entry(self.task, item, f"{place}, profile entry {i}") for i, item in enumerate(raw["profile"])
+        ]
+        return LampQuestion(
+            record_id=_check_text(record_id, place),
+            user_id="" if raw.get("user_id") is None else _check_text(str(raw["user_id"]), place),
+            official_split=self.files.split,
+            question=question,
+            query=self.task.read_question(question).query,
+            gold=self._gold(record_id),
+            profile=oldest_first(profile),
+        )
+
+    def _gold(self, record_id: str) -> str | None:
+        if self.golds is None:
+            return None
+        place = f"{self.files.outputs}, id {record_id}"
+        try:
+            gold = self.task.read_gold(self.golds[record_id])
+        except ValueError as error:
+            raise BadInputError(f"{place}: {error} (read as {self.task.name}).") from None
+        return _check_text(gold, place)
+
+
+def open_split(
+    files: SplitFiles, folder: Path, *, golds_optional: bool = False, beside: str | None = None
+) -> OpenSplit:
+    """One official split, its golds read.
+
+    Args:
+        folder: its name is the task's where no golds name it.
+        golds_optional: LaMP withholds those of its test set.
+        beside: the task's name in another split's golds, where this one's are withheld.
     Raises:
-        BadInputError: whatever is wrong, with file and id.
+        BadInputError: no golds, damaged golds, no such task.
     """
-    questions = read_questions(files.questions)
-    if not files.outputs.is_file():
+    if files.outputs.is_file():
+        name, golds = read_outputs(files.outputs)
+    elif golds_optional:
+        name, golds = beside, None
+    else:
         raise BadInputError(
             f"{files.questions}: its golds are missing, expected {files.outputs}. Put the file there, or take the "
             "questions away."
         )
-    name, golds = read_outputs(files.outputs)
-    task = infer_task(name, questions, folder)
-    ids = {question["id"] for question in questions}
-    without_gold = [question["id"] for question in questions if question["id"] not in golds]
-    if without_gold:
-        raise BadInputError(
-            f"{files.questions}: {len(without_gold)} of {len(questions)} questions have no gold in "
-            f"{files.outputs.name}: {_some(without_gold)}. The two files must hold the same ids."
-        )
-    without_question = [record_id for record_id in golds if record_id not in ids]
-    if without_question:
-        raise BadInputError(
-            f"{files.outputs}: {len(without_question)} of {len(golds)} golds have no question in "
-            f"{files.questions.name}: {_some(without_question)}. The two files must hold the same ids."
-        )
-    read = []
-    for raw in questions:
-        record_id = raw["id"]
-        place = f"{files.questions}, id {record_id}"
-        try:
-            gold = task.read_gold(golds[record_id])
-        except ValueError as error:
-            raise BadInputError(f"{files.outputs}, id {record_id}: {error} (read as {task.name}).") from None
-        profile = [_read_entry(task, item, f"{place}, profile entry {i}") for i, item in enumerate(raw["profile"])]
-        question = _check_text(raw["input"], place)
-        read.append(
-            LampQuestion(
-                record_id=record_id,
-                user_id="" if raw.get("user_id") is None else str(raw["user_id"]),
-                official_split=files.split,
-                question=question,
-                query=task.read_question(question).query,
-                gold=_check_text(gold, f"{files.outputs}, id {record_id}"),
-                profile=oldest_first(profile),
-            )
-        )
-    return task, read
+    return OpenSplit(files=files, task=infer_task(name, files.questions, folder), golds=golds)
+
+
+def read_split(files: SplitFiles, folder: Path) -> tuple[Task, list[LampQuestion]]:
+    """The questions of one official split with their golds, all at once. Raises BadInputError."""
+    split = open_split(files, folder)
+    return split.task, list(split.questions())

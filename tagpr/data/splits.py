@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
 
 # Two questions belong to one author where at least half of the smaller profile stands in the other. Siblings share
 # nearly all of it (6 of 7 and 9 of 10 in LaMP-2N); strangers share the odd popular film or a "good morning".
@@ -71,20 +73,27 @@ def assign_purposes(
     return purposes
 
 
-def leak_groups(items: Sequence[Set[int]]) -> list[int]:
+def leak_groups(items: Sequence[Collection[int]]) -> list[int]:
     """Questions that share an author, told by what their profiles have in common.
+
+    What stands in one profile alone groups nobody and is counted, not kept: millions of entries fit into memory as
+    numbers of 8 bytes.
 
     Args:
         items: per question, hashes of its profile items and of its own query with gold.
     Returns:
         Per question, the position of the first question of its group.
     """
-    frequency: Counter[int] = Counter(item for group in items for item in group)
+    distinct = [np.unique(np.fromiter(group, dtype=np.int64, count=len(group))) for group in items]
+    sizes = [len(group) for group in distinct]
+    known, counts = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *distinct]), return_counts=True)
+    repeated, counts = known[counts > 1], counts[counts > 1]
+    frequency = dict(zip(repeated.tolist(), counts.tolist(), strict=True))
+    shared = [set(group[np.isin(group, repeated, assume_unique=True)].tolist()) for group in distinct]
     holders: defaultdict[int, list[int]] = defaultdict(list)
-    for position, group in enumerate(items):
+    for position, group in enumerate(shared):
         for item in group:
-            if frequency[item] > 1:
-                holders[item].append(position)
+            holders[item].append(position)
     root = list(range(len(items)))
 
     def find(position: int) -> int:
@@ -93,14 +102,16 @@ def leak_groups(items: Sequence[Set[int]]) -> list[int]:
             position = root[position]
         return position
 
-    for position, group in enumerate(items):
-        # Who shares `needed` items with this one shares one of its len - needed + 1 rarest: look at their holders only.
-        needed = max(1, math.ceil(len(group) * SIBLING_OVERLAP))
-        rarest = sorted(group, key=lambda item: (frequency[item], item))[: len(group) - needed + 1]
-        candidates = {other for item in rarest for other in holders.get(item, ()) if other != position}
+    for position, group in enumerate(shared):
+        # Who shares `needed` items with this one shares one of its size - needed + 1 rarest: look at their holders
+        # only. Those that nobody else has are the rarest of all.
+        needed = max(1, math.ceil(sizes[position] * SIBLING_OVERLAP))
+        num_rarest = sizes[position] - needed + 1 - (sizes[position] - len(group))
+        rarest = sorted(group, key=lambda item: (frequency[item], item))[: max(0, num_rarest)]
+        candidates = {other for item in rarest for other in holders[item] if other != position}
         for other in sorted(candidates):
-            bigger = len(items[other]) >= len(group)
-            if bigger and find(other) != find(position) and len(group & items[other]) >= needed:
+            bigger = sizes[other] >= sizes[position]
+            if bigger and find(other) != find(position) and len(group & shared[other]) >= needed:
                 first, second = sorted((find(position), find(other)))
                 root[second] = first
     return [find(position) for position in range(len(items))]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tagpr.data.lamp import name_people
+from tagpr.data.lamp import name_people, outline
 from tagpr.data.lamp_files import LampQuestion, SplitFiles, read_split
 from tagpr.errors import BadInputError
 from tagpr.tasks import Task
@@ -47,7 +47,8 @@ def read_people(task: Task, questions: Path, golds: Path) -> People:
             f"{questions}: its profiles are {found.name}'s, expected {task.name}'s. Set --task {found.name}, or give "
             "the questions of the golds."
         )
-    named = name_people(asked)
+    people = name_people([outline(question) for question in asked])
+    named = [replace(question, user_id=person.user_id) for question, person in zip(asked, people, strict=True)]
     by_data = sum(bool(question.user_id) for question in asked)
     known_by = {0: "profile overlap", len(asked): "the questions' user_id"}.get(
         by_data, "user_id, else profile overlap"

@@ -83,7 +83,7 @@ def run(
                 storage.write_json(counted, {"truncated": truncated})
             predictions += chunk
             num_truncated += truncated
-    modes = population_modes(storage.read_records(inputs["records"], ["train"]))
+    modes = population_modes(storage.iterate_records(inputs["records"], ["train"]))
     beside = [reference for each in prompts for reference in references(each, modes)]
     storage.write_predictions(output / "predictions.parquet", predictions)
     storage.write_references(output / "references.parquet", beside)
