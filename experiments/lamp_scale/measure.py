@@ -35,6 +35,7 @@ def main(root: Path) -> None:
         "profile_entries": stage["counts"]["profile_entries"],
         "stage_seconds": stage["seconds"],
         "records_per_second": round(stage["counts"]["records"] / stage["seconds"], 1),
+        "cpu_seconds": stage["cpu_seconds"],
         "command_seconds": round(seconds, 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e6),
         "parquet_mb": round(sum(files.values()) / 1e6, 1),

@@ -139,7 +139,7 @@ class _Pieces:
             except (ValueError, RecursionError) as error:
                 raise _beyond_limits(self.path, error) from None
             else:
-                if end < len(self.text) or not self._more(at):  # a number may go on in the next piece
+                if end + _QUOTED < len(self.text) or not self._more(at):  # a number may go on in the next piece
                     return item, end
             at = 0
 

@@ -19,6 +19,8 @@ from tagpr.types import ProfileEntry
 OFFICIAL_SPLITS = ("train", "dev", "test")
 # Some copies of the data name the movie task after its place in the paper.
 OTHER_NAMES = {"LaMP_2M": "LaMP_2"}
+# In LaMP's own files the movie task and the news task bear one name.
+OFFICIAL_NAMES = {"LaMP_2N": "LaMP_2"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +98,8 @@ def _read_id(item: Mapping[str, Any], place: str) -> str:
 
 def _check_text(text: str, place: str) -> str:
     """The text itself, if it can be written anywhere. JSON lets half a character through."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -182,8 +186,10 @@ def date_key(entry: ProfileEntry) -> tuple[int, ...] | None:
 
 def oldest_first(profile: Sequence[ProfileEntry]) -> tuple[ProfileEntry, ...]:
     """The entries by date where all have one (`YYYY-MM-DD`, shorter, or a Unix time); in the file's order where not."""
+    if not all(entry.date for entry in profile):
+        return tuple(profile)
     keys = [date_key(entry) for entry in profile]
-    if any(key is None for key in keys):
+    if None in keys:
         return tuple(profile)
     order = sorted(range(len(profile)), key=lambda i: (keys[i], i))
     return tuple(profile[i] for i in order)
