@@ -33,7 +33,7 @@ def read_json_input(path: Path) -> Any:
         data = path.read_bytes()
     except OSError as error:
         raise _unreadable(path, error) from None
-    _check_start(path, data[:4096])
+    check_start(path, data[:4096], expected="JSON")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -100,7 +100,7 @@ class _Pieces:
         except OSError as error:
             raise _unreadable(path, error) from None
         try:
-            _check_start(path, self._file.read(4096))
+            check_start(path, self._file.read(4096), expected="JSON")
             self._file.seek(0)
             self._more(0)
         except BaseException:
@@ -184,17 +184,19 @@ class _Pieces:
         return True
 
 
-def _check_start(path: Path, start: bytes) -> None:
+def check_start(path: Path, start: bytes, *, expected: str) -> None:
+    """Raises BadInputError where a file's first bytes are not those of a text, or those of a web page."""
     kind = next((said for mark, said in _OTHER_KINDS.items() if start.startswith(mark)), None)
     if kind:
         raise BadInputError(f"{path}: {kind} {path.name}")
     start = start.lstrip(b"\xef\xbb\xbf \t\r\n")
     if not start:
-        raise BadInputError(f"{path}: the file is empty, expected JSON. Download it again.")
+        raise BadInputError(f"{path}: the file is empty, expected {expected}. Download or write it again.")
     if start.startswith(b"<"):
         raise BadInputError(
-            f"{path}: holds a web page (it begins with {start[:15].decode('utf-8', 'replace')!r}), expected JSON. The "
-            "address it was loaded from does not exist and answered with a page: check it and download again."
+            f"{path}: holds a web page (it begins with {start[:15].decode('utf-8', 'replace')!r}), expected "
+            f"{expected}. The address it was loaded from does not exist and answered with a page: check it and "
+            "download again."
         )
 
 

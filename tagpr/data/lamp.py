@@ -246,7 +246,7 @@ class LampSource(RecordSource):
 
     def _named(self, folder: Path) -> str:
         outputs = find_splits(folder)[0].outputs
-        name = task_by_name(read_outputs(outputs)[0] if outputs.is_file() else None, folder).name
+        name = task_by_name(read_outputs(outputs)[0] if outputs.exists() else None, folder).name
         return "LaMP_2" if name == "LaMP_2N" else name
 
     def _divided(self, folder: Path, opened: Sequence[OpenSplit], *, seed: int, prefix: str) -> _DividedTask:

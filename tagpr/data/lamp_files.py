@@ -49,15 +49,23 @@ class LampQuestion:
 
 
 def find_splits(folder: Path) -> list[SplitFiles]:
-    """Official splits in a folder: `{split}/{split}_questions.json` or `{split}_questions.json`, in official order."""
+    """Official splits in a folder: `{split}/{split}_questions.json` or `{split}_questions.json`, in official order.
+
+    A split that is half there, or a folder or a dead link in a file's place, is found too, to be complained of by who
+    reads it: left out in quiet it would change which people are tested.
+    """
     found = []
     for split in OFFICIAL_SPLITS:
         for place in (folder / split, folder):
-            questions = place / f"{split}_questions.json"
-            if questions.is_file():
-                found.append(SplitFiles(split=split, questions=questions, outputs=place / f"{split}_outputs.json"))
+            questions, outputs = place / f"{split}_questions.json", place / f"{split}_outputs.json"
+            if _is_there(questions) or _is_there(outputs):
+                found.append(SplitFiles(split=split, questions=questions, outputs=outputs))
                 break
     return found
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_file() or path.is_dir() or path.is_symlink()
 
 
 def find_task_folders(root: Path) -> list[Path]:
@@ -251,7 +259,7 @@ class OpenSplit:
         ]
         return LampQuestion(
             record_id=_check_text(record_id, place),
-            user_id="" if raw.get("user_id") is None else _check_text(str(raw["user_id"]), place),
+            user_id=_read_user(raw, place),
             official_split=self.files.split,
             question=question,
             query=self.task.read_question(question).query,
@@ -270,6 +278,15 @@ class OpenSplit:
         return _check_text(gold, place)
 
 
+def _read_user(raw: Mapping[str, Any], place: str) -> str:
+    value = raw.get("user_id")
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise BadInputError(f"{place}: user_id is {value!r:.60}, expected a text or a whole number.")
+    return _check_text(str(value).strip(), place)
+
+
 def open_split(
     files: SplitFiles, folder: Path, *, golds_optional: bool = False, beside: str | None = None
 ) -> OpenSplit:
@@ -282,7 +299,7 @@ def open_split(
     Raises:
         BadInputError: no golds, damaged golds, no such task.
     """
-    if files.outputs.is_file():
+    if _is_there(files.outputs):
         name, golds = read_outputs(files.outputs)
     elif golds_optional:
         name, golds = beside, None

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tagpr.data.json_files import check_start
 from tagpr.errors import BadInputError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -44,6 +45,11 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> list[TableRow]:
     try:
         if path.stat().st_size == 0:
             raise BadInputError(f"{path}: the file is empty, expected a table with {', '.join(columns.values())}.")
+        if suffix in SUFFIXES and suffix != ".parquet":
+            with path.open("rb") as file:
+                start = file.readline(4096)
+            if start.strip():
+                check_start(path, start, expected=f"a table with {', '.join(columns.values())}")
         if suffix in (".csv", ".tsv"):
             cells = _read_csv(path, columns, separator="\t" if suffix == ".tsv" else ",")
         elif suffix == ".parquet":
