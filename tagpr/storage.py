@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -147,7 +148,7 @@ def write_records(folder: Path, records: Iterable[Record]) -> None:
     Where one cannot be had, no file appears.
     """
     waiting: dict[str, list[Record]] = {split: [] for split in SPLITS}
-    sizes = dict.fromkeys(SPLITS, 0)
+    sizes: Counter[str] = Counter()
     with _parquet_files({split: folder / f"{split}.parquet" for split in SPLITS}, Record) as files:
         for record in records:
             waiting[record.split].append(record)

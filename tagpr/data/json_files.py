@@ -57,6 +57,8 @@ def iterate_json_list(path: Path) -> Iterator[Any]:
     reader = _Pieces(path)
     try:
         at = reader.past_space(0)
+        if reader.text[at] == "\0":
+            raise reader.broken(json.JSONDecodeError("Expecting value", reader.text, at))
         if reader.text[at] != "[":
             raise BadInputError(
                 f"{path}: begins with {reader.text[at : at + 20]!r}, expected a list of questions, "
@@ -234,8 +236,8 @@ def _not_json(path: Path, error: json.JSONDecodeError, line: int, column: int) -
     place = f"{path}, line {line}, column {column}"
     if found.startswith("\0"):
         return BadInputError(
-            f"{place}: a zero byte, expected JSON. The file was not written to its end, or is UTF-16; download it again, "
-            f"or convert it with iconv -f UTF-16 -t UTF-8 {path.name}."
+            f"{place}: a zero byte, expected JSON. The file was not written to its end, or is UTF-16; download it "
+            f"again, or convert it with iconv -f UTF-16 -t UTF-8 {path.name}."
         )
     if error.msg == _COMMA or (found[:1] in ("]", "}") and error.doc[: error.pos].rstrip().endswith(",")):
         return BadInputError(f"{place}: {found[0]!r} behind a comma. {_COMMA}")
@@ -245,7 +247,7 @@ def _not_json(path: Path, error: json.JSONDecodeError, line: int, column: int) -
 def _beyond_limits(path: Path, error: ValueError | RecursionError) -> BadInputError:
     if isinstance(error, RecursionError):
         return BadInputError(f"{path}: nested too deeply to be LaMP's form. Expected a flat list of questions.")
-    return BadInputError(f"{path}: holds a number that is none: {error}.")
+    return BadInputError(f"{path}: holds a number that is none: it has thousands of digits.")
 
 
 def sha256_of(path: Path) -> str:

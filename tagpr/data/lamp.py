@@ -221,11 +221,12 @@ class LampSource(RecordSource):
             optional = split.split == "test" and len(files) > 1
             beside = opened[0].task.name if opened else None
             opened.append(open_split(split, folder, golds_optional=optional, beside=beside))
-        names = list(dict.fromkeys(split.task.name for split in opened))
-        if len(names) > 1:
+        if len({split.task.name for split in opened}) > 1:
+            first, second = opened
             raise BadInputError(
-                f"{folder}: {' and '.join(str(s.files.questions) for s in opened)} are of two tasks, {names[0]} and "
-                f"{names[1]}. Give each task a folder of its own."
+                f"{second.files.outputs}: with its questions it is {second.task.name}'s, but "
+                f'{first.files.outputs} is {first.task.name}\'s. A folder holds one task: correct the "task", or load '
+                "both splits again."
             )
         return opened
 
@@ -245,8 +246,8 @@ class LampSource(RecordSource):
         return kept
 
     def _named(self, folder: Path) -> str:
-        outputs = find_splits(folder)[0].outputs
-        name = task_by_name(read_outputs(outputs)[0] if outputs.exists() else None, folder).name
+        files = find_splits(folder)[0]
+        name = task_by_name(read_outputs(files.outputs)[0] if files.outputs.exists() else None, files, folder).name
         return "LaMP_2" if name == "LaMP_2N" else name
 
     def _divided(self, folder: Path, opened: Sequence[OpenSplit], *, seed: int, prefix: str) -> _DividedTask:

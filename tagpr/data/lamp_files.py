@@ -6,6 +6,7 @@ A question is `{"id", "input", "profile": [...]}` with an optional `user_id`; go
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +101,15 @@ def _some(ids: Sequence[str]) -> str:
 def _read_id(item: Mapping[str, Any], place: str) -> str:
     value = item.get("id")
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise BadInputError(f"{place}: id is {value!r}, expected a text or a whole number. Give every item its own id.")
-    return str(value)
+        raise BadInputError(
+            f"{place}: id is {_shown(item, 'id')}, expected a text or a whole number. Give every item its own id."
+        )
+    return _check_text(str(value), place)
+
+
+def _shown(item: Mapping[str, Any], field: str) -> str:
+    """A field as its file has it, shortened."""
+    return f"{json.dumps(item[field]):.60}" if field in item else "missing"
 
 
 def _check_text(text: str, place: str) -> str:
@@ -122,7 +130,8 @@ def read_outputs(path: Path) -> tuple[str | None, dict[str, Any]]:
     """The task's name (None where the file has none) and the output of each id, of golds or of predictions."""
     value = read_json_input(path)
     if not isinstance(value, dict) or not isinstance(value.get("golds"), list):
-        found = f"an object with {', '.join(value) or 'nothing'}" if isinstance(value, dict) else type(value).__name__
+        fields = ", ".join(map(repr, list(value)[:5])) if isinstance(value, dict) else ""
+        found = f"an object with {fields or 'nothing in it'}" if isinstance(value, dict) else f"{json.dumps(value):.40}"
         raise BadInputError(
             f'{path}: found {found}, expected {{"task": "LaMP_3", "golds": [{{"id": "...", "output": "..."}}]}}.'
         )
@@ -134,7 +143,7 @@ def read_outputs(path: Path) -> tuple[str | None, dict[str, Any]]:
             )
         record_id = _read_id(item, f"{path}, gold {position}")
         if "output" not in item:
-            raise BadInputError(f"{path}, id {record_id}: no output, only {', '.join(item)}. Every gold needs one.")
+            raise BadInputError(f"{path}, id {record_id}: no output, only {', '.join(item)}. Every id needs one.")
         if record_id in outputs:
             raise BadInputError(
                 f"{path}, id {record_id}: stands there twice. Ids must be unique; remove one of the two."
@@ -157,29 +166,32 @@ def iterate_questions(path: Path) -> Iterator[dict[str, Any]]:
             raise BadInputError(f"{place}: stands there twice. Ids must be unique; remove one of the two questions.")
         seen.add(record_id)
         if not isinstance(item.get("input"), str) or not item["input"].strip():
-            raise BadInputError(f"{place}: input is {item.get('input')!r:.60}, expected the question's text.")
+            raise BadInputError(f"{place}: input is {_shown(item, 'input')}, expected the question's text.")
         if not isinstance(item.get("profile"), list):
-            raise BadInputError(f"{place}: profile is {item.get('profile')!r:.60}, expected a list (it may be empty).")
+            raise BadInputError(f"{place}: profile is {_shown(item, 'profile')}, expected a list (it may be empty).")
         yield item
     if not seen:
         raise BadInputError(f"{path}: the list of questions is empty.")
 
 
-def task_by_name(name: str | None, folder: Path) -> Task:
+def task_by_name(name: str | None, files: SplitFiles, folder: Path) -> Task:
     """The task that an outputs file names, or its folder where it names none."""
-    name = folder.name if name is None else name
     try:
-        return task_named(OTHER_NAMES.get(name, name))
+        return task_named(OTHER_NAMES.get(name, name) if name is not None else folder.name)
     except BadInputError as error:
-        raise BadInputError(f'{folder}: {error} The name stands in the outputs file\'s "task".') from None
+        if name is not None:
+            raise BadInputError(f'{files.outputs}: its "task": {error}') from None
+        raise BadInputError(
+            f'{folder}: {error} The folder\'s name was taken, because no outputs file has a "task".'
+        ) from None
 
 
-def infer_task(name: str | None, questions: Path, folder: Path) -> Task:
+def infer_task(name: str | None, files: SplitFiles, folder: Path) -> Task:
     """As `task_by_name`, and LaMP-2's two data sets, which bear one name, told apart by their profiles' fields."""
-    task = task_by_name(name, folder)
+    task = task_by_name(name, files, folder)
     if task.name != "LaMP_2":
         return task
-    profiles = (question["profile"] for question in iterate_questions(questions))
+    profiles = (question["profile"] for question in iterate_questions(files.questions))
     fields = next((set(profile[0]) for profile in profiles if profile and isinstance(profile[0], dict)), set())
     return ALL_TASKS["LaMP_2N"] if "category" in fields and "tag" not in fields else task
 
@@ -254,9 +266,7 @@ class OpenSplit:
         record_id = raw["id"]
         place = f"{self.files.questions}, id {record_id}"
         question = _check_text(raw["input"], place)
-        profile = [
-            _read_entry(self.task, item, f"{place}, profile entry {i}") for i, item in enumerate(raw["profile"])
-        ]
+        profile = [_read_entry(self.task, item, f"{place}, profile entry {i}") for i, item in enumerate(raw["profile"])]
         return LampQuestion(
             record_id=_check_text(record_id, place),
             user_id=_read_user(raw, place),
@@ -283,7 +293,7 @@ def _read_user(raw: Mapping[str, Any], place: str) -> str:
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadInputError(f"{place}: user_id is {value!r:.60}, expected a text or a whole number.")
+        raise BadInputError(f"{place}: user_id is {_shown(raw, 'user_id')}, expected a text or a whole number.")
     return _check_text(str(value).strip(), place)
 
 
@@ -308,7 +318,7 @@ def open_split(
             f"{files.questions}: its golds are missing, expected {files.outputs}. Put the file there, or take the "
             "questions away."
         )
-    return OpenSplit(files=files, task=infer_task(name, files.questions, folder), golds=golds)
+    return OpenSplit(files=files, task=infer_task(name, files, folder), golds=golds)
 
 
 def read_split(files: SplitFiles, folder: Path) -> tuple[Task, list[LampQuestion]]:

@@ -5,13 +5,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tagpr.data import download, http_file
+from tagpr.data import http_file
 from tagpr.data.download import LampFile, files_of, folders_of, main, read_ids
 from tagpr.data.lamp_files import find_task_folders
-from tagpr.errors import BadInputError, UserError
+from tagpr.errors import UserError
 
 PAGE = b"<!DOCTYPE html><html>Page not found</html>"
 

@@ -15,7 +15,11 @@ PEOPLE = {"train": 60, "dev": 20, "test": 20}
 
 def source(root, tasks=(), report="dev"):
     return LampSource(
-        root=str(root), tasks=tasks, report=report, people_shares=PEOPLE, question_shares={"sft": 50, "pairs": 20, "rl": 30}
+        root=str(root),
+        tasks=tasks,
+        report=report,
+        people_shares=PEOPLE,
+        question_shares={"sft": 50, "pairs": 20, "rl": 30},
     )
 
 
@@ -185,12 +189,12 @@ BAD_FILES = {
     "no list": ({"questions": {"id": "1"}}, "begins with .* expected a list of questions"),
     "no questions": ({"questions": []}, "the list of questions is empty"),
     "no object": ({"questions": ["a"]}, "question 0: found 'a'"),
-    "no id": ({"questions": [{"input": "x"}]}, "question 0: id is None"),
-    "no input": ({"questions": [{"id": 0, "input": " ", "profile": []}]}, "id 0: input is ' '"),
-    "no profile": ({"questions": NO_PROFILE}, "id 0: profile is None, expected a list"),
+    "no id": ({"questions": [{"input": "x"}]}, "question 0: id is missing"),
+    "no input": ({"questions": [{"id": 0, "input": " ", "profile": []}]}, 'id 0: input is " "'),
+    "no profile": ({"questions": NO_PROFILE}, "id 0: profile is missing, expected a list"),
     "same id twice": ({"questions": [*GOOD, GOOD[3]]}, "id 3: stands there twice"),
     "same gold twice": ({"outputs": golds(*ALL_GOLDS, ("3", "4"))}, "dev_outputs.json, id 3: stands there twice"),
-    "no golds": ({"outputs": {"task": "LaMP_3"}}, 'found an object with task, expected {"task"'),
+    "no golds": ({"outputs": {"task": "LaMP_3"}}, 'found an object with .task., expected {"task"'),
     "no output": ({"outputs": {"golds": [{"id": "1"}]}}, "id 1: no output, only id"),
     "question without gold": ({"outputs": golds(*ALL_GOLDS[:3])}, "2 of 5 questions have no gold .*: 3, 4"),
     "gold without question": ({"outputs": golds(*ALL_GOLDS, ("8", "4"))}, "1 of 6 golds have no question .*: 8"),

@@ -105,7 +105,7 @@ def test_another_tasks_file_is_refused(tmp_path, capsys):
         (b"\xff\xfe\x00", "is UTF-16"),
         (b"[" * 100_000, "nested too deeply"),
         (b"9" * 5000, "holds a number that is none"),
-        (b"null", "found NoneType"),
+        (b"null", "found null"),
         (None, "there is no such file"),
     ],
 )
