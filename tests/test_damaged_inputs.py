@@ -10,8 +10,10 @@ import os
 import shutil
 import time
 import warnings
+from copy import deepcopy
 from pathlib import Path
 
+import hydra
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -242,6 +244,9 @@ SCORE = [
 # --- what each gives --------------------------------------------------------------------------------------------------
 
 
+COMPOSED = {}
+
+
 def show(kind, case, message, root):
     print(f"\n{kind}: {case}\n    {message.replace(str(root), '...')}", end="")
 
@@ -257,11 +262,30 @@ def check_nothing_left(runs):
 
 
 @pytest.fixture
-def records(tagpr, tmp_path):
+def place(tmp_path_factory, monkeypatch):
+    """An empty folder that has the same name for every case. So one configuration serves all of them: composing it
+    takes ten times as long as everything else that the command does with a damaged file."""
+    compose = hydra.compose
+
+    def once(config_name, *, overrides, **options):
+        key = (config_name, tuple(overrides), tuple(options.items()))
+        if key not in COMPOSED:
+            COMPOSED[key] = compose(config_name, overrides=overrides, **options)
+        return deepcopy(COMPOSED[key])
+
+    monkeypatch.setattr(hydra, "compose", once)
+    place = tmp_path_factory.getbasetemp() / "damaged"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    return place
+
+
+@pytest.fixture
+def records(tagpr, place):
     """`tagpr ... until=records`: its message, after all that must hold of any damage."""
 
     def records(*data: str) -> str:
-        runs, began = tmp_path / "runs", time.monotonic()
+        runs, began = place / "runs", time.monotonic()
         answer = tagpr("experiment=lamp_small", *data, f"paths.runs={runs}", "logger=none", "until=records")
         assert time.monotonic() - began < SECONDS
         assert answer.code == 1, answer
@@ -275,34 +299,34 @@ def records(tagpr, tmp_path):
 
 
 @pytest.mark.parametrize("case, name, damage, expected", LAMP, ids=[case[0] for case in LAMP])
-def test_lamp_files(case, name, damage, expected, records, tmp_path):
-    root = shutil.copytree(LAMP_3, tmp_path / "LaMP_3")
+def test_lamp_files(case, name, damage, expected, records, place):
+    root = shutil.copytree(LAMP_3, place / "LaMP_3")
     damage(root / name if name else root)
     message = records(f"data.root={root}")
-    show("LaMP", case, message, tmp_path)
+    show("LaMP", case, message, place)
     assert expected in message
     assert str(root) in message
     assert not name or Path(name).name in message
 
 
 @pytest.mark.parametrize("case, file, expected", TABLE, ids=[case[0] for case in TABLE])
-def test_tables(case, file, expected, records, tmp_path, tagpr):
+def test_tables(case, file, expected, records, place, tagpr):
     if isinstance(file, str):
-        pq.write_table(pa.Table.from_pylist(OBJECTS), tmp_path / "whole.parquet")
-        whole = (tmp_path / "whole.parquet").read_bytes()
+        pq.write_table(pa.Table.from_pylist(OBJECTS), place / "whole.parquet")
+        whole = (place / "whole.parquet").read_bytes()
         file = ("reviews.parquet", whole[:-50] if file == "cut" else whole[:30] + b"\xff" * 300 + whole[330:-200])
-    path = tmp_path / file[0]
+    path = place / file[0]
     path.write_bytes(file[1])
     arguments = ("data=table", f"data.path={path}", "data.columns.date=date")
     if expected is None:
-        runs = tmp_path / "runs"
+        runs = place / "runs"
         answer = tagpr("experiment=lamp_small", *arguments, f"paths.runs={runs}", "logger=none", "until=records")
         assert answer.code == 0
-        show("table", case, answer.err.strip(), tmp_path)
+        show("table", case, answer.err.strip(), place)
         assert "answers cannot be read as task rating and are left out: '10'" in answer.err
         return
     message = records(*arguments)
-    show("table", case, message, tmp_path)
+    show("table", case, message, place)
     assert expected in message
     assert str(path) in message
 
@@ -325,13 +349,13 @@ def test_scored_files(case, name, damage, expected, tmp_path, capsys):
     assert not (tmp_path / "scores.json").exists()
 
 
-def test_a_mended_file_goes_on_with_the_same_command(records, tagpr, tmp_path):
-    root = shutil.copytree(LAMP_3, tmp_path / "LaMP_3")
+def test_a_mended_file_goes_on_with_the_same_command(records, tagpr, place):
+    root = shutil.copytree(LAMP_3, place / "LaMP_3")
     whole = (root / Q).read_bytes()
     (root / Q).write_bytes(whole[:500])
     records(f"data.root={root}")
     (root / Q).write_bytes(whole)
-    runs = tmp_path / "runs"
+    runs = place / "runs"
     answer = tagpr("experiment=lamp_small", f"data.root={root}", f"paths.runs={runs}", "logger=none", "until=records")
     assert (answer.code, answer.err) == (0, "")
 
