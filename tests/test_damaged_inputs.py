@@ -473,7 +473,7 @@ def test_any_value_in_lamp_files(tmp_path_factory, changes, name):
             for key in (holder if isinstance(holder, dict) else range(len(holder)))
         ]
         holder, key = places[number % len(places)]
-        holder[key] = odd
+        holder[key] = deepcopy(odd)
     (root / name).write_text(json.dumps(whole[0]))
     succeeds_or_says_what_is_wrong(lambda: stage_of(lamp(root), folder / "records"), root)
 
