@@ -38,6 +38,7 @@ class Data(Choice):
 class LampData(Data):
     root: str = MISSING  # a folder with one folder per task, or with one task's files
     tasks: list[str] = MISSING  # LaMP_1 .. LaMP_7, LaMP_2N; empty: every task that is there
+    report: str = MISSING  # the official split that test people come from: dev or test
     people_shares: dict[str, float] = MISSING  # of train, dev and test
     question_shares: dict[str, float] = MISSING  # of sft, pairs and rl, among train people's questions
     drop_golds_from: list[str] = MISSING  # purposes whose profiles lose other splits' and purposes' golds

@@ -82,6 +82,8 @@ def _people_warnings(models: Sequence[RowFigures]) -> list[str]:
     if not few:
         return []
     people = max(row.people for row in few)
+    if people == 0:
+        return ["No golds: nothing is scored. The evaluate artifacts hold submission/<task>.json in LaMP's form."]
     who = "1 person" if people == 1 else f"{people} people"
     return [f"{who} (fewer than {MIN_PEOPLE}): values per person in per_person.md, no intervals."]
 

@@ -17,7 +17,7 @@ import yaml
 
 from tagpr.errors import BadInputError, UserError
 from tagpr.pipeline.fingerprint import digest
-from tagpr.storage import read_json, read_records
+from tagpr.storage import iterate_records, read_json
 
 Question = tuple[str, str]  # task, record id
 
@@ -195,7 +195,7 @@ def _asked_with_gold(stage: Artifact, records: Artifact) -> set[Question]:
     from tagpr.rl.stage import may_use_gold
 
     fraction = stage.manifest["config"]["rl"]["gold_fraction"]
-    pool = read_records(records.folder, ["train"])
+    pool = iterate_records(records.folder, ["train"])
     return asked & {(one.task, one.record_id) for one in pool if one.gold is not None and may_use_gold(one, fraction)}
 
 

@@ -44,14 +44,28 @@ def telltale_hash(task: Task, query: str, gold: str) -> int:
     return text_hash(*task.telltale(query, gold))
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Whose question it is, and what it is used for."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A question without its texts: whose it is, what it is used for, and hashes of what would give its gold away."""
 
     record_id: str
     user_id: str
+    task: str
     split: str
     purpose: str
+    keys: tuple[int, int] | None  # `question_keys`; None without gold
+
+
+def question_keys(task: Task, query: str, gold: str | None) -> tuple[int, int] | None:
+    """(`telltale_hash`, the hash of query and gold together); None without gold."""
+    return None if gold is None else (telltale_hash(task, query, gold), text_hash(query, gold))
+
+
+def asked_of(record: Record) -> Asked:
+    return Asked(
+        record_id=record.record_id, user_id=record.user_id, task=record.task, split=record.split,
+        purpose=record.purpose, keys=question_keys(task_named(record.task), record.query, record.gold),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +73,7 @@ class _Hit:
     """An entry of one question's profile that answers another question."""
 
     position: int  # in the profile
-    asked: _Asked
+    asked: Asked
     sibling: bool  # one person's
 
 
@@ -67,31 +81,30 @@ class LeakGuard:
     """Finds golds in profiles. It holds a few numbers per question and no text, so records may stream through it.
 
     Args:
-        questions: every question with its purpose; profiles are not looked at.
+        questions: every question with its purpose.
         drop_from: purposes whose questions lose the entries that they must not read; none: all stays as it is.
     """
 
-    def __init__(self, questions: Iterable[Record], *, drop_from: Sequence[str]) -> None:
+    def __init__(self, questions: Iterable[Asked], *, drop_from: Sequence[str]) -> None:
         unknown = [purpose for purpose in drop_from if purpose not in PURPOSES]
         if unknown:
             raise ValueError(f"data.drop_golds_from names {unknown}, expected some of {', '.join(PURPOSES)}, or [].")
         self.drop_from = tuple(drop_from)
-        self._siblings: defaultdict[int, list[_Asked]] = defaultdict(list)
-        self._exact: defaultdict[int, list[_Asked]] = defaultdict(list)
+        self._siblings: defaultdict[int, list[Asked]] = defaultdict(list)
+        self._exact: defaultdict[int, list[Asked]] = defaultdict(list)
         self._questions_of: Counter[str] = Counter()
         self._entries: Counter[tuple[str, str, str]] = Counter()
         self._exposed: defaultdict[tuple[str, str, str], set[tuple[str, str]]] = defaultdict(set)
         self._dropped: Counter[str] = Counter()
         self._left: Counter[str] = Counter()
         self._own: Counter[str] = Counter()
-        for record in questions:
-            self._questions_of[record.user_id] += 1
-            if record.gold is None:
+        for asked in questions:
+            self._questions_of[asked.user_id] += 1
+            if asked.keys is None:
                 continue
-            asked = _Asked(record.record_id, record.user_id, record.split, record.purpose)
-            task = task_named(record.task)
-            self._siblings[hash((record.task, telltale_hash(task, record.query, record.gold)))].append(asked)
-            self._exact[hash((record.task, text_hash(record.query, record.gold)))].append(asked)
+            telltale, exact = asked.keys
+            self._siblings[hash((asked.task, telltale))].append(asked)
+            self._exact[hash((asked.task, exact))].append(asked)
 
     def guarded(self, record: Record) -> Record:
         """The record without the entries that it must not read; what is found is counted."""

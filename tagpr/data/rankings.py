@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from filelock import FileLock
 
 from tagpr.data.retrieval import OrderingRetriever, Retriever, candidates
+from tagpr.data.source import Records
 from tagpr.pipeline.fingerprint import code_fingerprint, digest, library_versions
 from tagpr.tasks import Task
 from tagpr.types import Record
@@ -46,11 +47,15 @@ class Rankings:
     Args:
         retriever: whose `rank` is answered.
         prefix: of every key; not empty for a retriever whose orders hold for a whole set of records.
+        read: a task's kept orders; asked once per task, when its first record comes.
     """
 
-    def __init__(self, retriever: Retriever, prefix: bytes) -> None:
+    def __init__(
+        self, retriever: Retriever, prefix: bytes, read: Callable[[str], dict[bytes, tuple[int, ...]]]
+    ) -> None:
         self.retriever = retriever
         self.prefix = prefix
+        self.read = read
         self.known: dict[str, dict[bytes, tuple[int, ...]]] = {}
         self.new: dict[str, dict[bytes, tuple[int, ...]]] = {}
         self.num_reused = 0
@@ -60,7 +65,9 @@ class Rankings:
         if not isinstance(self.retriever, OrderingRetriever):
             return self.retriever.rank(record, task, seed=seed)
         key = self.prefix + record_digest(record)
-        order = self.known.get(task.name, {}).get(key)
+        if task.name not in self.known:
+            self.known[task.name] = self.read(task.name)
+        order = self.known[task.name].get(key)
         if order is not None and sorted(order) == candidates(record):
             self.num_reused += 1
         else:
@@ -74,30 +81,38 @@ class Rankings:
 
 
 @contextmanager
-def open_rankings(retriever: Retriever, folder: Path | None, records: Sequence[Record]) -> Iterator[Rankings]:
+def open_rankings(
+    retriever: Retriever, folder: Path | None, records: Records, *, drop_from: Sequence[str]
+) -> Iterator[Rankings]:
     """The rankings of `records`; what was computed is kept when the block ends without an error.
 
     Args:
         folder: `rankings` of the cache; None: nothing is kept.
-        records: all that will be ranked, in their order.
+        records: all that will be ranked, in their order; read through only for retrievers that order whole sets.
+        drop_from: what else decides which entries are ranked together (tagpr.data.leaks.LeakGuard).
     """
     if folder is None or not isinstance(retriever, OrderingRetriever) or (identity := retriever.identity()) is None:
-        yield Rankings(retriever, b"")
+        yield Rankings(retriever, b"", lambda task: {})
         return
     ranker = digest([type(retriever).__name__, identity, code_fingerprint(CODE), library_versions()])[:24]
     prefix = b""
     if retriever.orders_whole_sets:
-        prefix = hashlib.blake2b(b"".join(map(record_digest, records)), digest_size=16).digest()
-    rankings = Rankings(retriever, prefix)
-    places = {name: folder / name / ranker for name in sorted({record.task for record in records})}
+        state = hashlib.blake2b(repr(tuple(drop_from)).encode(), digest_size=16)
+        for record in records:
+            state.update(record_digest(record))
+        prefix = state.digest()
     with ExitStack() as locks:
-        for name, place in places.items():
+
+        def read(task: str) -> dict[bytes, tuple[int, ...]]:
+            place = folder / task / ranker
             place.mkdir(parents=True, exist_ok=True)
             locks.enter_context(FileLock(place / ".lock"))
-            rankings.known[name] = _read(place)
+            return _read(place)
+
+        rankings = Rankings(retriever, prefix, read)
         yield rankings
         for name, orders in rankings.new.items():
-            _write(places[name], orders)
+            _write(folder / name / ranker, orders)
 
 
 def _read(place: Path) -> dict[bytes, tuple[int, ...]]:

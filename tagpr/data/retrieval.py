@@ -44,7 +44,7 @@ def bm25_scores(query: Sequence[str], documents: Sequence[Sequence[str]]) -> lis
     otherwise count against a document.
     """
     terms = set(query)
-    counts = [Counter(token for token in document if token in terms) for document in documents]
+    counts = [Counter(filter(terms.__contains__, document)) for document in documents]
     document_frequency = Counter(term for count in counts for term in count)
     num_documents = len(documents)
     idf = {term: math.log1p((num_documents - n + 0.5) / (n + 0.5)) for term, n in document_frequency.items()}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
 
 # Two questions belong to one author where at least half of the smaller profile stands in the other. Siblings share
 # nearly all of it (6 of 7 and 9 of 10 in LaMP-2N); strangers share the odd popular film or a "good morning".
@@ -77,8 +79,11 @@ def assign_purposes(
     return purposes
 
 
-def leak_groups(items: Sequence[Set[int]], names: Sequence[str] = ()) -> list[int]:
+def leak_groups(items: Sequence[Collection[int]], names: Sequence[str] = ()) -> list[int]:
     """Questions that share an author, told by what their profiles have in common and by the data's own ids.
+
+    What stands in one profile alone groups nobody and is counted, not kept: millions of entries fit into memory as
+    numbers of 8 bytes.
 
     Args:
         items: per question, hashes of its profile items and of its own query with gold.
@@ -88,19 +93,18 @@ def leak_groups(items: Sequence[Set[int]], names: Sequence[str] = ()) -> list[in
     """
     names = names or [""] * len(items)
     least = SAME_PERSON_OVERLAP if all(names) else SIBLING_OVERLAP
-    by_name: defaultdict[str, set[int]] = defaultdict(set)
-    for name, group in zip(names, items, strict=True):
-        if name:
-            by_name[name] |= group
-    num_names = Counter(item for held in by_name.values() for item in held)
-    sizes = [len(group) for group in items]
-    items = [{item for item in group if num_names[item] <= MAX_HOLDERS} for group in items] if by_name else items
-    frequency: Counter[int] = Counter(item for group in items for item in group)
+    distinct = [np.unique(np.fromiter(group, dtype=np.int64, count=len(group))) for group in items]
+    sizes = [len(group) for group in distinct]
+    common = _held_by_many(distinct, names)
+    telling = [group[np.isin(group, common, assume_unique=True, invert=True)] for group in distinct]
+    known, counts = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *telling]), return_counts=True)
+    repeated, counts = known[counts > 1], counts[counts > 1]
+    frequency = dict(zip(repeated.tolist(), counts.tolist(), strict=True))
+    shared = [set(group[np.isin(group, repeated, assume_unique=True)].tolist()) for group in telling]
     holders: defaultdict[int, list[int]] = defaultdict(list)
-    for position, group in enumerate(items):
+    for position, group in enumerate(shared):
         for item in group:
-            if frequency[item] > 1:
-                holders[item].append(position)
+            holders[item].append(position)
     root = list(range(len(items)))
 
     def find(position: int) -> int:
@@ -117,17 +121,31 @@ def leak_groups(items: Sequence[Set[int]], names: Sequence[str] = ()) -> list[in
     for position, name in enumerate(names):
         if name:
             join(position, first_of.setdefault(name, position))
-    for position, group in enumerate(items):
-        # Who shares `needed` items with this one shares one of its len - needed + 1 rarest: look at their holders only.
+    for position, group in enumerate(shared):
+        # Who shares `needed` items with this one shares one of its rarest, as many as may be missing and one more: look
+        # at their holders only. Those that nobody else has are the rarest of all, and have no other holder.
         needed = max(1, math.ceil(sizes[position] * least))
         needed_alone = sizes[position] * SIBLING_OVERLAP
         rarest = sorted(group, key=lambda item: (frequency[item], item))[: max(0, len(group) - needed + 1)]
-        candidates = {other for item in rarest for other in holders.get(item, ()) if other != position}
+        candidates = {other for item in rarest for other in holders[item] if other != position}
         for other in sorted(candidates):
             if sizes[other] < sizes[position] or find(other) == find(position):
                 continue
             both_named = names[position] and names[other]
             wanted = max(MIN_SHARED, sizes[position] * SAME_PERSON_OVERLAP) if both_named else needed_alone
-            if len(group & items[other]) >= wanted:
+            if len(group & shared[other]) >= wanted:
                 join(position, other)
     return [find(position) for position in range(len(items))]
+
+
+def _held_by_many(items: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """The items that more than MAX_HOLDERS of the data's own ids hold."""
+    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    held = [
+        np.stack([group, np.full_like(group, number[name])]) for group, name in zip(items, names, strict=True) if name
+    ]
+    if not held:
+        return np.empty(0, dtype=np.int64)
+    pairs = np.unique(np.concatenate(held, axis=1), axis=1)
+    item, num_holders = np.unique(pairs[0], return_counts=True)
+    return item[num_holders > MAX_HOLDERS]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import final
 
 from tagpr.data.leaks import text_hash
-from tagpr.data.source import RecordSource
+from tagpr.data.source import Records, RecordSource
 from tagpr.data.splits import assign_purposes, divide, leak_groups, stable_order
 from tagpr.data.table_card import card_text
 from tagpr.data.table_files import TableRow
@@ -122,7 +122,7 @@ class TableSource(RecordSource):
             ids[users[group]].append(user)
         return {first: several for first, several in ids.items() if len(several) > 1}
 
-    def figures(self, records: Sequence[Record]) -> dict[str, float]:
+    def figures(self, records: Records) -> dict[str, float]:
         """Rows read, what was left out of them, and golds of test people that train people's rows hold too."""
         dropped = {name: self._table.dropped.get(name, 0) for name in DROPS}
         dropped["people_beyond_max_users"] = len(self._table.people) - len({record.user_id for record in records})
@@ -134,14 +134,15 @@ class TableSource(RecordSource):
             "test_answers_seen_in_train": _seen_in_train(records),
         }
 
-    def card(self, records: Sequence[Record]) -> str:
+    def card(self, records: Records) -> str:
         settings = {
             name: getattr(self, name)
             for name in ("queries_per_user", "min_rows", "max_rows", "max_users", "max_characters")
         }
         return card_text(
             file_name=self.path.name, licence=self.licence, task=self._table.task, form=self.task,
-            columns=self.columns, settings=settings, figures=self.figures(records), reasons=DROPS, records=records,
+            columns=self.columns, settings=settings, figures=self.figures(records), reasons=DROPS,
+            records=list(records),
         )  # fmt: skip
 
     def _record(self, task: Task, row: TableRow, *, split: str, purpose: str) -> Record:
@@ -188,7 +189,7 @@ def _says(text: str, answer: str | None) -> bool:
     return answer is not None and len(answer) > 2 and answer.lower() in text.lower()
 
 
-def _seen_in_train(records: Sequence[Record]) -> int:
+def _seen_in_train(records: Records) -> int:
     """Test questions whose text and answer a train person's rows hold too: co-authors, copied texts."""
     seen = {
         pair

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tagpr.data.lamp import name_people, shared_ids
+from tagpr.data.lamp import name_people, outline, shared_ids
 from tagpr.data.lamp_files import LampQuestion, SplitFiles, read_split
 from tagpr.data.leaks import entry_hashes, telltale_hash
 from tagpr.errors import BadInputError
@@ -48,12 +48,14 @@ def read_people(task: Task, questions: Path, golds: Path) -> People:
             f"{questions}: its profiles are {found.name}'s, expected {task.name}'s. Set --task {found.name}, or give "
             "the questions of the golds."
         )
-    named = name_people(asked)
+    outlines = [outline(task, question) for question in asked]
+    people = name_people(outlines)
+    named = [replace(question, user_id=person.user_id) for question, person in zip(asked, people, strict=True)]
     by_data = sum(bool(question.user_id) for question in asked)
     known_by = {0: "profile overlap", len(asked): "the questions' user_id"}.get(
         by_data, "user_id, else profile overlap"
     )
-    if several := shared_ids(asked, named):
+    if several := shared_ids(outlines, people):
         known_by += f" ({len(several)} with one profile under several ids count once)"
     return People(
         person_of={question.record_id: question.user_id for question in named},

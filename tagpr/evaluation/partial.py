@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tagpr.evaluation.statistics import MIN_PEOPLE, Array, bootstrap, collect
+from tagpr.evaluation.spread import spreads
+from tagpr.evaluation.statistics import MIN_PEOPLE, Array, collect
 
 NUM_RESAMPLES = 10_000
 LEVEL = 0.95
@@ -56,12 +57,11 @@ def partial_means(
     values = statistic(cells.sums.sum(axis=(0, 1))[None])[0]
     per_person = counts.sum(axis=2) > 0  # (R, U, K)
     people = per_person.sum(axis=(0, 1)) if nested else per_person.any(axis=0).sum(axis=0)
-    drawn = None
-    if people.max() >= MIN_PEOPLE:
-        drawn = bootstrap(cells, statistic, num_resamples=NUM_RESAMPLES, seed=SEED)
+    known = people.max() >= MIN_PEOPLE
+    drawn = spreads(cells, statistic, num_resamples=NUM_RESAMPLES, seed=SEED) if known else []
     result = {}
     for k, name in enumerate(names):
-        low, high = _bounds(None if drawn is None or people[k] < MIN_PEOPLE else drawn[:, k])
+        low, high = (drawn[k].interval(LEVEL) if people[k] >= MIN_PEOPLE else None) or (None, None)
         result[name] = PartialMean(
             value=float(values[k]), low=low, high=high, questions=int(counts[..., k].sum()), people=int(people[k])
         )
@@ -70,13 +70,3 @@ def partial_means(
 
 def _columns(values: Mapping[str, float], names: Sequence[str]) -> list[float]:
     return [values.get(name, 0.0) for name in names] + [float(name in values) for name in names]
-
-
-def _bounds(samples: Array | None) -> tuple[float | None, float | None]:
-    if samples is None:
-        return None, None
-    samples = samples[np.isfinite(samples)]
-    if len(samples) == 0:
-        return None, None
-    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)

@@ -10,6 +10,7 @@ from typing import Any
 from tagpr import storage
 from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext, StopRequested
+from tagpr.data.lamp_files import OFFICIAL_NAMES
 from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.evaluation.predict import predict
 from tagpr.evaluation.references import population_modes, references
@@ -39,6 +40,9 @@ def run(
 ) -> dict[str, int | float]:
     """Predictions as Parquet and in LaMP's form, reference answers, what the prompts showed, scores per task.
 
+    A task whose golds are withheld is not scored: its predictions are a submission, `submission/<task>.json`, if every
+    test question was asked.
+
     Args:
         engine: partial of a RolloutEngine that takes the tokenizer.
         inputs: records, and `policy` unless the backbone itself is evaluated.
@@ -49,6 +53,7 @@ def run(
     else:
         model, tokenizer = backbone.policy(), backbone.tokenizer()
     records = storage.read_records(inputs["records"], evaluation.splits)
+    num_known = len(records)
     if evaluation.max_records is not None:
         records = spread(records, evaluation.max_records)
     builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
@@ -85,13 +90,16 @@ def run(
                 storage.write_json(counted, {"truncated": truncated})
             predictions += chunk
             num_truncated += truncated
-    modes = population_modes(storage.read_records(inputs["records"], ["train"]))
+    modes = population_modes(storage.iterate_records(inputs["records"], ["train"]))
     beside = [reference for each in prompts for reference in references(each, modes)]
     storage.write_predictions(output / "predictions.parquet", predictions)
     storage.write_references(output / "references.parquet", beside)
     storage.write_parquet(output / "shown.parquet", [shown_history(each) for each in prompts], ShownHistory)
-    _write_lamp_form(output / "predictions", predictions)
     _write_shown(output / "shown_entries.json", prompts)
+    withheld = {p.task for p in predictions} - {p.task for p in predictions if p.gold is not None}
+    for name in sorted({p.task for p in predictions}):
+        whole = name in withheld and len(records) == num_known
+        _write_lamp_form(output / ("submission" if whole else "predictions"), name, predictions)
     scores = {
         "decoding": name, "num_samples": decoding.num_samples, "tasks": task_scores(predictions, beside, prompts),
         "truncated": num_truncated / max(len(predictions), 1),
@@ -133,7 +141,8 @@ def task_scores(
         shown = [prompt for prompt in prompts if prompt.record.task == name]
         known = [r for r in beside if r.task == name and r.gold is not None]
         result[name] = {
-            "n": len({p.record_id for p in own}), "people": len({p.user_id for p in own}),
+            "n": len({p.record_id for p in own}), "golds": len({p.record_id for p in scored}),
+            "people": len({p.user_id for p in own}),
             "parse_failures": fmean(not p.parsed for p in own),
             "history": {
                 "entries_in_profile": fmean(len(prompt.record.profile) for prompt in shown),
@@ -145,6 +154,7 @@ def task_scores(
             },
         }  # fmt: skip
         if not scored:
+            result[name]["note"] = "no golds: the data withhold them, so there is nothing to score"
             continue
         result[name] |= {
             "metrics": mean_of_metrics(
@@ -198,8 +208,7 @@ def _share_of_characters(prompts: Sequence[Prompt]) -> float:
     return shown / whole if whole else 0.0
 
 
-def _write_lamp_form(folder: Path, predictions: Sequence[Prediction]) -> None:
+def _write_lamp_form(folder: Path, name: str, predictions: Sequence[Prediction]) -> None:
     """`<task>.json` as the official evaluator takes it; of several samples the first."""
-    for name in sorted({p.task for p in predictions}):
-        golds = [{"id": p.record_id, "output": p.answer} for p in predictions if p.task == name and p.sample_index == 0]
-        storage.write_json(folder / f"{name}.json", {"task": name, "golds": golds})
+    golds = [{"id": p.record_id, "output": p.answer} for p in predictions if p.task == name and p.sample_index == 0]
+    storage.write_json(folder / f"{name}.json", {"task": OFFICIAL_NAMES.get(name, name), "golds": golds})

@@ -5,7 +5,7 @@ import pytest
 from tagpr import storage
 from tagpr.analysis.runs import find_runs
 from tagpr.analysis.sections import sections_of
-from tagpr.data.leaks import LeakGuard
+from tagpr.data.leaks import LeakGuard, asked_of
 from tagpr.types import ProfileEntry, Record
 
 
@@ -20,7 +20,7 @@ def record(record_id, user, purpose, query, gold, *profile):
 @pytest.fixture
 def lines(folders):
     def of(records, *, drop=("sft", "pairs", "rl"), shared_ids=()):
-        guard = LeakGuard(records, drop_from=drop)
+        guard = LeakGuard(map(asked_of, records), drop_from=drop)
         for one in records:
             guard.guarded(one)
         storage.write_json(folders.records("r", "real") / "leaks.json", guard.report(dict(shared_ids)))

@@ -8,7 +8,7 @@ import pytest
 
 from tagpr.context import StageContext
 from tagpr.data.lamp import LampSource
-from tagpr.data.leaks import LeakGuard
+from tagpr.data.leaks import LeakGuard, asked_of
 from tagpr.data.retrieval import BM25Retriever
 from tagpr.data.stage import run
 from tagpr.prmu.pairs import shared_query_pairs
@@ -20,7 +20,7 @@ TRAINING = ("sft", "pairs", "rl")
 
 def source(root, drop=TRAINING):
     return LampSource(
-        root=str(root), tasks=[], people_shares={"train": 60, "dev": 20, "test": 20},
+        root=str(root), tasks=[], report="dev", people_shares={"train": 60, "dev": 20, "test": 20},
         question_shares={"sft": 50, "pairs": 20, "rl": 30}, drop_golds_from=drop,
     )  # fmt: skip
 
@@ -138,7 +138,7 @@ def record(record_id, user, purpose, query, gold, *profile, task="LaMP_3"):
 
 
 def guarded(*records):
-    guard = LeakGuard(records, drop_from=TRAINING)
+    guard = LeakGuard(map(asked_of, records), drop_from=TRAINING)
     kept = {one.record_id: [entry.entry_id for entry in guard.guarded(one).profile] for one in records}
     return kept, guard.report({})
 

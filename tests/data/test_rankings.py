@@ -71,7 +71,7 @@ def record(number, query="kettle garden", inputs=WORDS, *, task="LaMP_3", gold="
 
 
 def ranked(retriever, folder, records, *, seed=0):
-    with open_rankings(retriever, folder, records) as kept:
+    with open_rankings(retriever, folder, records, drop_from=()) as kept:
         result = [kept.rank(one, ALL_TASKS[one.task], seed=seed) for one in records]
     return result, tuple(kept.counts().values())
 

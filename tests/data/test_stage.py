@@ -15,6 +15,7 @@ def test_records_are_written_with_their_history_counts_and_sources(tmp_path):
     data = LampSource(
         root=str(FIXTURE / "LaMP_2"),
         tasks=[],
+        report="dev",
         people_shares={"train": 60, "dev": 20, "test": 20},
         question_shares={"sft": 50, "pairs": 20, "rl": 30},
         drop_golds_from=["sft", "pairs", "rl"],
@@ -52,6 +53,7 @@ def test_kept_rankings_change_no_file(tmp_path):
         data = LampSource(
             root=str(FIXTURE),
             tasks=[],
+            report="dev",
             people_shares={"train": 60, "dev": 20, "test": 20},
             question_shares={"sft": 50, "pairs": 20, "rl": 30},
             drop_golds_from=["sft"],

@@ -133,7 +133,8 @@ def test_several_samples_are_averaged_per_question_and_metrics_per_sample():
 
 def test_lamps_form_carries_the_first_sample(tmp_path):
     prompt = prompt_of("LaMP_3", "5", record_id="17")
-    _write_lamp_form(tmp_path, [replace(read(prompt, text), sample_index=i) for i, text in enumerate(("4", "2"))])
+    answers = [replace(read(prompt, text), sample_index=i) for i, text in enumerate(("4", "2"))]
+    _write_lamp_form(tmp_path, "LaMP_3", answers)
     assert json.loads((tmp_path / "LaMP_3.json").read_text()) == {
         "task": "LaMP_3", "golds": [{"id": "17", "output": "4"}],
     }  # fmt: skip
