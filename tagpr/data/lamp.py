@@ -18,7 +18,7 @@ from tagpr.data.lamp_files import (
     task_by_name,
 )
 from tagpr.data.source import RecordSource
-from tagpr.data.splits import assign_purposes, divide, leak_groups
+from tagpr.data.splits import Fold, assign_purposes, divide, leak_groups
 from tagpr.errors import BadInputError
 from tagpr.tasks import ALL_TASKS, task_named
 from tagpr.types import SPLITS, Record
@@ -40,7 +40,7 @@ def name_people(questions: Sequence[LampQuestion]) -> list[LampQuestion]:
 
 
 def assign_splits(
-    questions: Sequence[LampQuestion], people_shares: Mapping[str, float], *, seed: int
+    questions: Sequence[LampQuestion], people_shares: Mapping[str, float], fold: Fold, *, seed: int
 ) -> dict[tuple[str, str], str]:
     """Which of our splits each question stands in; "" where it is left out so that nobody is in two.
 
@@ -50,17 +50,24 @@ def assign_splits(
 
     Returns:
         (official split, record id) -> train, dev, test or "".
+    Raises:
+        BadInputError: folds of people whom the official splits have divided already.
     """
     official = [split for split in OFFICIAL_SPLITS if any(q.official_split == split for q in questions)][:2]
     people = {split: {q.user_id for q in questions if q.official_split == split} for split in official}
     first = official[0]
     if len(official) == 2 and not people[first] & people[official[1]]:
+        if fold.count is not None:
+            raise BadInputError(
+                f"data.folds={fold.count}, but the people of {first} and {official[1]} are different ones: those of "
+                f"{official[1]} are tested. Leave data.folds=null, or give a folder with one of the two."
+            )
         shares = {name: share for name, share in people_shares.items() if name != "test"}
         part = divide(sorted(people[first]), shares, seed=seed, stream="people")
         part.update(dict.fromkeys(people[official[1]], "test"))
         source = {"train": first, "dev": first, "test": official[1]}
     else:
-        part = divide(sorted(set().union(*people.values())), people_shares, seed=seed, stream="people")
+        part = fold.divide(sorted(set().union(*people.values())), people_shares, seed=seed)
         source = {"train": first, "dev": official[-1], "test": official[-1]}
     return {
         (q.official_split, q.record_id): (part[q.user_id] if source[part[q.user_id]] == q.official_split else "")
@@ -78,6 +85,7 @@ class LampSource(RecordSource):
         root: a folder with one folder per task, or with one task's files.
         tasks: the tasks to read; empty: every one that is there.
         people_shares: shares of train, dev and test people.
+        folds, fold: of how many folds of people the test people are which one; None: no folds.
         question_shares: shares of sft, pairs and rl among the questions of train people.
     """
 
@@ -87,11 +95,14 @@ class LampSource(RecordSource):
         root: str,
         tasks: Sequence[str],
         people_shares: Mapping[str, float],
+        folds: int | None,
+        fold: int,
         question_shares: Mapping[str, float],
     ) -> None:
         self.root = Path(root).expanduser()
         self.tasks = tuple(task_named(name).name for name in tasks)
         self.people_shares = dict(people_shares)
+        self.fold = Fold(count=folds, index=fold)
         self.question_shares = dict(question_shares)
 
     def files(self) -> list[Path]:
@@ -157,7 +168,7 @@ class LampSource(RecordSource):
         if several_tasks:
             # LaMP numbers its users anew for each task: user 5 of two tasks is two people.
             questions = [replace(q, user_id=f"{task_name}/{q.user_id}") for q in questions]
-        splits = assign_splits(questions, self.people_shares, seed=seed)
+        splits = assign_splits(questions, self.people_shares, self.fold, seed=seed)
         without = [split for split in SPLITS if split not in splits.values()]
         if without:
             num_people = len({q.user_id for q in questions})

@@ -6,6 +6,7 @@ import pytest
 
 from tagpr.data.lamp import LampSource, assign_splits, name_people
 from tagpr.data.lamp_files import LampQuestion, oldest_first
+from tagpr.data.splits import Fold
 from tagpr.errors import BadInputError
 from tagpr.types import ProfileEntry
 
@@ -15,7 +16,12 @@ PEOPLE = {"train": 60, "dev": 20, "test": 20}
 
 def source(root, tasks=()):
     return LampSource(
-        root=str(root), tasks=tasks, people_shares=PEOPLE, question_shares={"sft": 50, "pairs": 20, "rl": 30}
+        root=str(root),
+        tasks=tasks,
+        people_shares=PEOPLE,
+        folds=None,
+        fold=0,
+        question_shares={"sft": 50, "pairs": 20, "rl": 30},
     )
 
 
@@ -141,7 +147,11 @@ def test_named_and_unnamed_people_can_stand_together():
 
     questions = name_people([asked("1", "", "abc"), asked("2", "ann", "xyz"), asked("3", "", "abd")])
     assert [q.user_id for q in questions] == ["author_of_1", "ann", "author_of_1"]
-    assert set(assign_splits(questions, PEOPLE, seed=0)) == {("dev", "1"), ("dev", "2"), ("dev", "3")}
+    assert set(assign_splits(questions, PEOPLE, Fold(count=None, index=0), seed=0)) == {
+        ("dev", "1"),
+        ("dev", "2"),
+        ("dev", "3"),
+    }
 
 
 # --- what is wrong with a file is said with its place -----------------------------------------------------------------

@@ -16,6 +16,8 @@ def test_records_are_written_with_their_history_counts_and_sources(tmp_path):
         root=str(FIXTURE / "LaMP_2"),
         tasks=[],
         people_shares={"train": 60, "dev": 20, "test": 20},
+        folds=None,
+        fold=0,
         question_shares={"sft": 50, "pairs": 20, "rl": 30},
     )
     context = StageContext(stage="records", seed=0, checkpoints=tmp_path)

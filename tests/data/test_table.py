@@ -26,7 +26,8 @@ def source(path, *, columns=None, **settings):
         path=str(path),
         columns={"user": "user", "text": "text", "answer": "answer", "date": "date", "title": None} | (columns or {}),
         **{
-            "task": "rating", "queries_per_user": 2, "min_rows": 3, "max_rows": None, "max_users": None,
+            "task": "rating", "queries_per_user": 2, "train_queries_per_user": None,
+            "questions_in_history": True, "folds": None, "fold": 0, "min_rows": 3, "max_rows": None, "max_users": None,
             "max_characters": 1000, "people_shares": {"train": 60, "dev": 20, "test": 20},
             "question_shares": {"sft": 50, "pairs": 20, "rl": 30}, "licence": "unknown",
         }
@@ -267,7 +268,7 @@ def test_what_is_left_out_is_counted(tmp_path):
         "rows_beyond_max_rows": 5,
         "people_beyond_max_users": 0,
         "texts_cut": 0,
-        "golds_in_own_text": 0,
+        "golds_in_later_histories": 0, "golds_in_own_text": 0,
         "test_answers_seen_in_train": 0,
     }
 
@@ -300,7 +301,7 @@ def test_texts_that_give_the_answer_away_and_copies_between_people_are_counted(t
     made = source(write(tmp_path / "t.csv", rows), task="title", queries_per_user=1)
     records = made.records(seed=0)
     figures = made.figures(records)
-    assert (figures["golds_in_own_text"], figures["test_answers_seen_in_train"]) == (3, 1)
+    assert (figures["golds_in_later_histories": 0, "golds_in_own_text"], figures["test_answers_seen_in_train"]) == (3, 1)
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
