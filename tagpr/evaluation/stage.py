@@ -13,6 +13,7 @@ from tagpr.context import StageContext, StopRequested
 from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.evaluation.predict import predict
 from tagpr.evaluation.references import population_modes, references
+from tagpr.evaluation.ridge import fit_ridge
 from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.generation.base import Sampling
 from tagpr.schema import Decoding, EvaluatedPeople
@@ -83,8 +84,9 @@ def run(
                 storage.write_json(counted, {"truncated": truncated})
             predictions += chunk
             num_truncated += truncated
-    modes = population_modes(storage.read_records(inputs["records"], ["train"]))
-    beside = [reference for each in prompts for reference in references(each, modes)]
+    train = storage.read_records(inputs["records"], ["train"])
+    modes, raters = population_modes(train), fit_ridge(train)
+    beside = [reference for each in prompts for reference in references(each, modes, raters)]
     storage.write_predictions(output / "predictions.parquet", predictions)
     storage.write_references(output / "references.parquet", beside)
     _write_lamp_form(output / "predictions", predictions)

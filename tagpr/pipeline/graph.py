@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pairs": (*_WRITING, "prmu/pairs", "prmu/pairs_stage", "prmu/shortcuts"),
     "prmu": (*_READING, "lm", "training", "prmu"),
     "rl": (*_WRITING, "training", "prmu", "rl"),
-    "evaluate": (*_WRITING, "evaluation/predict", "evaluation/references", "evaluation/stage"),
+    "evaluate": (*_WRITING, "evaluation/predict", "evaluation/references", "evaluation/ridge", "evaluation/stage"),
 }
 ENTRIES = {
     "records": "tagpr.data.stage", "chains": "tagpr.chains.stage", "sft": "tagpr.sft.stage", "pairs":

@@ -268,7 +268,8 @@ def test_what_is_left_out_is_counted(tmp_path):
         "rows_beyond_max_rows": 5,
         "people_beyond_max_users": 0,
         "texts_cut": 0,
-        "golds_in_later_histories": 0, "golds_in_own_text": 0,
+        "golds_in_later_histories": 0,
+        "golds_in_own_text": 0,
         "test_answers_seen_in_train": 0,
     }
 
@@ -301,7 +302,7 @@ def test_texts_that_give_the_answer_away_and_copies_between_people_are_counted(t
     made = source(write(tmp_path / "t.csv", rows), task="title", queries_per_user=1)
     records = made.records(seed=0)
     figures = made.figures(records)
-    assert (figures["golds_in_later_histories": 0, "golds_in_own_text"], figures["test_answers_seen_in_train"]) == (3, 1)
+    assert (figures["golds_in_later_histories":0, "golds_in_own_text"], figures["test_answers_seen_in_train"]) == (3, 1)
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
