@@ -184,7 +184,8 @@ def _reference_figures(comparison: Comparison) -> list[RowFigures]:
             RowFigures(
                 name=name, run_name="", policy="reference", seeds=tuple(comparison.ceilings), people=0,
                 questions=round(fmean(map(len, questions))), metrics=metrics, lenient_metrics=metrics,
-                metric_intervals={}, parse_failures={}, scores={GREEDY: Estimate(value=fmean(scores))} if everywhere else {},
+                metric_intervals={}, parse_failures={},
+                scores={GREEDY: Estimate(value=fmean(scores))} if everywhere else {},
                 lenient_scores={}, gap_closed={GREEDY: Estimate(value=ends[name])} if name in ends else {}, gain=None,
                 relative_gain=None, spent=None,
             )

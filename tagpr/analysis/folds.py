@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tagpr.analysis.runs import Evaluation, Row, Run
@@ -34,23 +34,25 @@ def _pooled(runs: Sequence[Run]) -> Run:
                 "person must count once. Give a folder that holds only one of them."
             )
         by_fold[fold] = run
-    ordered = [by_fold[fold] for fold in sorted(by_fold)]
-    first = ordered[0]
-    rows = {name: _pooled_row([run.rows[name] for run in ordered if name in run.rows]) for name in first.rows}
+    first = by_fold[min(by_fold)]
+    rows = {name: _pooled_row({fold: by_fold[fold].rows[name] for fold in sorted(by_fold)}) for name in first.rows}
     return replace(first, folder=first.folder.parent, rows=rows, folds=tuple(sorted(by_fold)))
 
 
-def _pooled_row(rows: Sequence[Row]) -> Row:
+def _pooled_row(rows: Mapping[int, Row]) -> Row:
     evaluations = {}
-    for decoding, first in rows[0].evaluations.items():
-        parts = tuple(row.evaluations[decoding] for row in rows)
+    first_row = next(iter(rows.values()))
+    for decoding, first in first_row.evaluations.items():
+        parts = tuple(row.evaluations[decoding] for row in rows.values())
         _check_people(parts)
         evaluations[decoding] = Evaluation(folder=first.folder, folds=parts)
     return replace(
-        rows[0],
-        stages=tuple({(stage.stage, stage.fingerprint): stage for row in rows for stage in row.stages}.values()),
+        first_row,
+        stages=tuple(
+            {(stage.stage, stage.fingerprint): stage for row in rows.values() for stage in row.stages}.values()
+        ),
         evaluations=evaluations,
-        folds=tuple(rows),
+        folds=rows,
     )
 
 

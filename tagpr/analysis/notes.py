@@ -77,7 +77,7 @@ def _gate_warnings(comparison: Comparison) -> list[str]:
 
 
 def _by_fold(row: Row) -> list[tuple[str, Row]]:
-    return [(f", part {i}", part) for i, part in enumerate(row.folds, start=1)] or [("", row)]
+    return [(f", fold {fold}", part) for fold, part in row.folds.items()] or [("", row)]
 
 
 def _fold_lines(comparison: Comparison) -> list[str]:

@@ -6,7 +6,7 @@ import difflib
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
@@ -198,19 +198,19 @@ class Row:
     """A row of a run's table: a policy and its evaluations; of folds, their policies as one.
 
     Args:
-        folds: the same row of each fold's run; `stages` are then those of all of them.
+        folds: fold -> the same row of its run; `stages` are then those of all of them.
     """
 
     name: str
     policy: str  # `backbone`, or the stage that made it
     stages: tuple[Artifact, ...]  # all stages on the policy's path, each after its inputs
     evaluations: Mapping[str, Evaluation]  # decoding -> evaluation
-    folds: tuple[Row, ...] = ()
+    folds: Mapping[int, Row] = field(default_factory=dict)
 
     @property
     def rl_stages(self) -> tuple[Artifact, ...]:
         if self.folds:
-            return self.folds[0].rl_stages
+            return next(iter(self.folds.values())).rl_stages
         return tuple(stage for stage in self.stages if stage.stage.startswith("rl_"))
 
     @cached_property
@@ -223,8 +223,8 @@ class Row:
         """Of one policy: the mean over folds where each fold has its own."""
         if self.folds:
             return Spent(
-                **{name: fmean(getattr(one.spent, name) for one in self.folds) for name in NUMBERS_SPENT},
-                resumed=any(one.spent.resumed for one in self.folds),
+                **{name: fmean(getattr(one.spent, name) for one in self.folds.values()) for name in NUMBERS_SPENT},
+                resumed=any(one.spent.resumed for one in self.folds.values()),
             )
         return Spent(
             gold_labels=_gold_labels(self.stages),
