@@ -115,6 +115,14 @@ def test_a_table_of_ones_own_takes_the_place_of_lamps_files(hashes):
     build(graph_of(hashes, *TABLE, "ablation=full").stages[:1])
 
 
+def test_folds_are_swept_one_by_one():
+    params = yaml.safe_load((CONF / "sweep" / "folds.yaml").read_text())["hydra"]["sweeper"]["params"]
+    folds = [int(fold) for fold in params["data.fold"].split(",")]
+    assert folds == list(range(params["data.folds"]))
+    cfg = compose(*TABLE, f"data.folds={params['data.folds']}", f"data.fold={folds[-1]}")
+    assert (cfg.data.folds, cfg.data.fold) == (5, 4)
+
+
 def combinations() -> list:
     """Every experiment with every ablation; each preset once in the quick tests, the other combinations in the slow."""
     quick = {("demo", ablation) for ablation in ABLATIONS} | {(experiment, "full") for experiment in EXPERIMENTS}

@@ -121,6 +121,25 @@ def test_the_official_test_set_is_left_alone(tmp_path):
     assert all(int(r.record_id) < 200 for r in source(tmp_path).records(seed=0))
 
 
+def folded(root, fold):
+    return LampSource(
+        root=str(root), tasks=(), people_shares=PEOPLE, folds=3, fold=fold,
+        question_shares={"sft": 50, "pairs": 20, "rl": 30},
+    ).records(seed=0)  # fmt: skip
+
+
+def test_over_the_folds_everybody_is_tested_once(tmp_path):
+    write(tmp_path, [review(i, user=f"u{i % 9}") for i in range(18)])
+    tested = [{r.user_id for r in folded(tmp_path, fold) if r.split == "test"} for fold in range(3)]
+    assert [len(people) for people in tested] == [3, 3, 3]
+    assert set.union(*tested) == {f"u{i}" for i in range(9)}
+
+
+def test_people_whom_the_official_splits_divide_have_no_folds():
+    with pytest.raises(BadInputError, match=r"data\.folds=3, but the people of train and dev are different ones"):
+        folded(FIXTURE / "LaMP_3", 0)
+
+
 def test_profiles_are_sorted_by_date_where_every_entry_has_one():
     def entries(*dates):
         return [ProfileEntry(entry_id=str(i), input="t", response="5", date=date) for i, date in enumerate(dates)]
