@@ -337,7 +337,7 @@ def test_texts_that_give_the_answer_away_and_copies_between_people_are_counted(t
     made = source(write(tmp_path / "t.csv", rows), task="title", queries_per_user=1)
     records = made.records(seed=0)
     figures = made.figures(records)
-    assert (figures["golds_in_later_histories":0, "golds_in_own_text"], figures["test_answers_seen_in_train"]) == (3, 1)
+    assert (figures["golds_in_own_text"], figures["test_answers_seen_in_train"]) == (3, 1)
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------
