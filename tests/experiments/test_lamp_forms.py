@@ -29,7 +29,7 @@ def files(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def builder() -> PromptBuilder:
-    style = CompactStyle(thinking=True, history_tokens=192, entry_tokens=24, query_tokens=64, order="time")
+    style = CompactStyle(thinking=True, history_tokens=192, entry_tokens=48, query_tokens=64, order="time")
     return PromptBuilder(style=style, tokenizer=ShippedBackbone(dtype="float32", attention="two_part").tokenizer())
 
 
