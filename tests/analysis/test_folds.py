@@ -1,7 +1,10 @@
 """Folds of people as one run; every figure worked out below."""
 
+import re
+
 import pytest
 
+from tagpr import run
 from tagpr.analysis.comparison import compare
 from tagpr.analysis.figures import row_figures
 from tagpr.analysis.runs import read_run
@@ -99,3 +102,13 @@ def test_intervals_are_over_all_folds_people(fold, folders, capsys):
     assert f"0.545 [{low:.3f}, {high:.3f}]" in printed
     assert "2 folds, 22 people" in printed
     assert "LaMP_3/greedy/mae/low" in (folders.root / "demo" / "table.csv").read_text()
+
+
+def test_a_sweep_ends_with_the_pooled_table(fold, capsys):
+    first, second = fold(0, {"ann": ("5", "5"), "bob": ("1", "3")}), fold(1, {"cat": ("3", "4")})
+    run._show_sweep([first, second, first])
+    printed = capsys.readouterr().out
+    assert "2 folds, 3 people" in " ".join(printed.split())
+    assert f"tagpr-table {first.parent}" in printed
+    # errors 0, 2, 1
+    assert re.search(r"sft +1\.000", printed)
