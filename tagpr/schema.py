@@ -40,6 +40,8 @@ class LampData(Data):
     tasks: list[str] = MISSING  # LaMP_1 .. LaMP_7, LaMP_2N; empty: every task that is there
     report: str = MISSING  # the official split that test people come from: dev or test
     people_shares: dict[str, float] = MISSING  # of train, dev and test
+    folds: int | None = MISSING  # of people, each fold tested by a run of its own; null: the shares alone
+    fold: int = MISSING  # the one that this run tests, from 0
     question_shares: dict[str, float] = MISSING  # of sft, pairs and rl, among train people's questions
     drop_golds_from: list[str] = MISSING  # purposes whose profiles lose other splits' and purposes' golds
 
@@ -59,11 +61,15 @@ class TableData(Data):
     columns: TableColumns = field(default_factory=TableColumns)
     task: str = MISSING  # rating, label, headline, title or text
     queries_per_user: int = MISSING  # the last rows of each person
+    train_queries_per_user: int | None = MISSING  # of train people; null: as many
+    questions_in_history: bool = MISSING  # whether earlier questions stand in the history of later ones
     min_rows: int = MISSING  # people with fewer are left out
     max_rows: int | None = MISSING  # the latest of each person; null: all
     max_users: int | None = MISSING  # null: all
     max_characters: int = MISSING  # longer texts are cut, rows with longer answers left out
     people_shares: dict[str, float] = MISSING  # of train, dev and test
+    folds: int | None = MISSING  # of people, each fold tested by a run of its own; null: the shares alone
+    fold: int = MISSING  # the one that this run tests, from 0
     question_shares: dict[str, float] = MISSING  # of sft, pairs and rl, among train people's questions
     drop_golds_from: list[str] = MISSING  # purposes whose profiles lose other splits' and purposes' golds
     licence: str = MISSING  # of the data, for its card

@@ -376,7 +376,7 @@ def stage_of(data, folder):
 
 SHARES = {
     "people_shares": {"train": 60, "dev": 20, "test": 20}, "question_shares": {"sft": 50, "pairs": 20, "rl": 30},
-    "drop_golds_from": ["sft", "pairs", "rl"],
+    "drop_golds_from": ["sft", "pairs", "rl"], "folds": None, "fold": 0,
 }  # fmt: skip
 
 
@@ -507,6 +507,7 @@ def test_any_bytes_in_tables(tmp_path_factory, changes, name):
     path.write_bytes(edited(TABLES[name], changes))
     source = TableSource(
         path=str(path), columns={name: name for name in HEADER.split(",")}, task="rating", queries_per_user=3,
+        train_queries_per_user=None, questions_in_history=True,
         min_rows=6, max_rows=200, max_users=None, max_characters=20000, licence="", **SHARES,
     )  # fmt: skip
     succeeds_or_says_what_is_wrong(lambda: stage_of(source, folder / "records"), path)

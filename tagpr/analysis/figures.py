@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from tagpr.analysis.comparison import ComparedRow, Comparison
+from tagpr.analysis.metric_intervals import primary_metric_intervals
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, Estimate, Panel, same_questions, to_estimate
-from tagpr.analysis.runs import Spent
+from tagpr.analysis.runs import NUMBERS_SPENT, Spent
 from tagpr.evaluation.references import NAMES
 from tagpr.evaluation.statistics import (
     Statistic,
@@ -19,6 +21,8 @@ from tagpr.evaluation.statistics import (
     mean_over_tasks,
     of_task,
 )
+from tagpr.tasks import task_named
+from tagpr.types import Prediction, Reference
 
 MEAN_OF_TASKS = "mean_of_tasks"
 
@@ -44,6 +48,7 @@ class RowFigures:
     questions: int
     metrics: Mapping[tuple[str, str], Mapping[str, float]]  # (task, decoding) -> official metrics
     lenient_metrics: Mapping[tuple[str, str], Mapping[str, float]]
+    metric_intervals: Mapping[str, tuple[float, float]]  # task -> of its primary metric, greedy; real people
     parse_failures: Mapping[str, float]  # decoding -> share of answers
     scores: Mapping[str, Estimate]  # decoding -> mean over tasks of the task's reward
     lenient_scores: Mapping[str, Estimate]
@@ -65,11 +70,33 @@ def row_figures(comparison: Comparison) -> list[RowFigures]:
     }
     own = [by_row[row.name] for row in comparison.rows]
     beside = {figures.name: figures for figures in _reference_figures(comparison)}
+    intervals = _metric_intervals(comparison)
     return [
-        *(figures for name, figures in beside.items() if name != BEST),
-        *own,
-        *(figures for name, figures in beside.items() if name == BEST),
+        replace(figures, metric_intervals=intervals.get(figures.name, {}))
+        for figures in (
+            *(figures for name, figures in beside.items() if name != BEST),
+            *own,
+            *(figures for name, figures in beside.items() if name == BEST),
+        )
     ]
+
+
+def _metric_intervals(comparison: Comparison) -> dict[str, dict[str, tuple[float, float]]]:
+    """Row -> task -> interval of the primary metric. Simulated people have the gap closed instead."""
+    if comparison.simulated:
+        return {}
+    answers: dict[str, dict[int, Sequence[Prediction] | Sequence[Reference]]] = defaultdict(dict)
+    for seed, ceiling in comparison.ceilings.items():
+        for name in dict.fromkeys(one.name for one in ceiling.reference_answers):
+            answers[name][seed] = [one for one in ceiling.reference_answers if one.name == name]
+    for row in comparison.rows:
+        if GREEDY in row.decodings:
+            answers[row.name].update({s: own.evaluations[GREEDY].predictions for s, own in row.by_seed.items()})
+    found: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    for task in comparison.tasks:
+        for name, interval in primary_metric_intervals(task_named(task), answers).items():
+            found[name][task] = interval
+    return found
 
 
 def best_backbone_row(comparison: Comparison) -> ComparedRow | None:
@@ -143,6 +170,7 @@ def _panel_figures(comparison: Comparison, rows: list[ComparedRow], base: Compar
                 name=row.name, run_name=row.run_name, policy=row.first.policy, seeds=tuple(row.by_seed),
                 people=panel.num_people, questions=panel.num_questions // max(len(panel.seeds), 1),
                 metrics=_metrics(row, "metrics"), lenient_metrics=_metrics(row, "lenient_metrics"),
+                metric_intervals={},
                 parse_failures={decoding: _parse_failures(row, decoding) for decoding in row.decodings},
                 scores={d: found[row.name, d, "score"] for d in row.decodings},
                 lenient_scores={d: found[row.name, d, "lenient_score"] for d in row.decodings},
@@ -152,10 +180,7 @@ def _panel_figures(comparison: Comparison, rows: list[ComparedRow], base: Compar
                 # Without the tasks that have none it would be a mean over other tasks than the one beside it.
                 mean_of_tasks=on_task(row.name, MEAN_OF_TASKS, fmean(known) if 0 < len(known) == len(shares) else None),
                 spent=Spent(
-                    gold_labels=fmean(one.gold_labels for one in spent),
-                    rl_steps=fmean(one.rl_steps for one in spent),
-                    prmu_calls=fmean(one.prmu_calls for one in spent),
-                    cpu_seconds=fmean(one.cpu_seconds for one in spent),
+                    **{name: fmean(getattr(one, name) for one in spent) for name in NUMBERS_SPENT},
                     resumed=any(one.resumed for one in spent),
                 ),
             )
@@ -206,7 +231,8 @@ def _reference_figures(comparison: Comparison) -> list[RowFigures]:
             RowFigures(
                 name=name, run_name="", policy="reference", seeds=tuple(comparison.ceilings), people=0,
                 questions=round(fmean(map(len, questions))), metrics=metrics, lenient_metrics=metrics,
-                parse_failures={}, scores={GREEDY: Estimate(value=fmean(scores))} if everywhere else {},
+                metric_intervals={}, parse_failures={},
+                scores={GREEDY: Estimate(value=fmean(scores))} if everywhere else {},
                 lenient_scores={}, gap_closed={GREEDY: Estimate(value=ends[name])} if name in ends else {}, gain=None,
                 relative_gain=None, by_task={}, mean_of_tasks=None, spent=None,
             )
@@ -243,6 +269,10 @@ def map_finite(figures: RowFigures, keep: Callable[[str, float], None]) -> None:
         for (task, decoding), metrics in by_task.items():
             for name, value in metrics.items():
                 keep(f"{task}/{decoding}/{kind}{name}", value)
+    for task, (low, high) in figures.metric_intervals.items():
+        metric = f"{task}/{GREEDY}/{task_named(task).primary_metric}"
+        keep(f"{metric}/low", low)
+        keep(f"{metric}/high", high)
     if figures.spent is not None:
-        for name in ("gold_labels", "rl_steps", "prmu_calls", "cpu_seconds"):
+        for name in NUMBERS_SPENT:
             keep(name, getattr(figures.spent, name))

@@ -12,7 +12,7 @@ from tagpr.analysis.figures import RowFigures
 from tagpr.analysis.leak_notes import leak_lines
 from tagpr.analysis.memorisation import memorisation_lines
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, NUM_RESAMPLES
-from tagpr.analysis.runs import Artifact, Evaluation
+from tagpr.analysis.runs import Artifact, Evaluation, Row
 from tagpr.evaluation.references import NAMES
 from tagpr.evaluation.statistics import MIN_PEOPLE, MIN_REPLICATES
 from tagpr.storage import read_json
@@ -26,6 +26,7 @@ def warnings_of(comparison: Comparison, figures: Sequence[RowFigures]) -> list[s
     return [
         *_gate_warnings(comparison),
         *_people_warnings(models),
+        *_fold_lines(comparison),
         *_failure_warnings(models),
         *_replicate_warnings(comparison, models),
         *_history_lines(comparison),
@@ -52,14 +53,15 @@ def fails_gate(row: ComparedRow) -> bool:
 
 def _gate_warnings(comparison: Comparison) -> list[str]:
     stages = {
-        (row.run_name, stage.fingerprint): (seed, stage)
+        (row.run_name, stage.fingerprint): (f"seed {seed}{place}", stage)
         for row in comparison.rows
         for seed, own in row.by_seed.items()
-        for stage in own.stages
+        for place, part in _by_fold(own)
+        for stage in part.stages
         if stage.stage == "prmu"
     }
     lines = []
-    for (run_name, _), (seed, stage) in stages.items():
+    for (run_name, _), (which, stage) in stages.items():
         gate = gate_of(stage)
         if gate is None or gate["met"]:
             continue
@@ -73,8 +75,35 @@ def _gate_warnings(comparison: Comparison) -> list[str]:
             )
             if gate[key] is None or not gate[key]["met"]
         ]
-        lines.append(f"PRMU GATE NOT MET ({run_name}, seed {seed}): {'; '.join(parts)}.")
+        lines.append(f"PRMU GATE NOT MET ({run_name}, {which}): {'; '.join(parts)}.")
     return lines
+
+
+def _by_fold(row: Row) -> list[tuple[str, Row]]:
+    return [(f", fold {fold}", part) for fold, part in row.folds.items()] or [("", row)]
+
+
+def _fold_lines(comparison: Comparison) -> list[str]:
+    """Who was tested where the people are divided into folds."""
+    found = []
+    for run in comparison.runs:
+        if run.num_folds is None:
+            continue
+        one = next(iter(next(iter(run.rows.values())).evaluations.values()))
+        people = len({(answer.task, answer.user_id) for answer in one.predictions})
+        missing = [fold for fold in range(run.num_folds) if fold not in run.folds]
+        if not missing:
+            found.append(
+                f"{run.num_folds} folds, {people} people: each was tested once, by policies that were trained without "
+                "them. Costs are those of one fold on average."
+            )
+        else:
+            tested = ", ".join(map(str, run.folds))
+            found.append(
+                f"Not everybody was tested: {people} people, fold {tested} of {run.num_folds}. For the rest run "
+                f"data.fold={','.join(map(str, missing))} too."
+            )
+    return list(dict.fromkeys(found))
 
 
 def _people_warnings(models: Sequence[RowFigures]) -> list[str]:
@@ -109,9 +138,10 @@ def _replicate_warnings(comparison: Comparison, models: Sequence[RowFigures]) ->
     missing = [f"{row.name} ({len(row.seeds)})" for row in models if len(row.seeds) < num]
     if missing:
         lines.append(f"Rows with fewer replicates than the table's {num}: {', '.join(missing)}.")
-    mixed = [row.name for row in comparison.rows if len({_code(own.evaluations) for own in row.by_seed.values()}) > 1]
+    parts = {row.name: [part for own in row.by_seed.values() for _, part in _by_fold(own)] for row in comparison.rows}
+    mixed = [name for name, rows in parts.items() if len({_code(one.evaluations) for one in rows}) > 1]
     if mixed:
-        lines.append(f"Replicates that were computed by different versions of the code: {', '.join(mixed)}.")
+        lines.append(f"Replicates or folds that were computed by different versions of the code: {', '.join(mixed)}.")
     resumed = [row.name for row in models if row.spent is not None and row.spent.resumed]
     if resumed:
         lines.append(f"CPU-seconds count only since the last resume: {', '.join(resumed)}.")

@@ -144,10 +144,20 @@ def main_columns(section: Section, tasks: Sequence[str]) -> list[tuple[str, ...]
     """Columns as (heading's first line, second line, one cell per row)."""
     figures = section.shown
     columns: list[tuple[str, ...]] = [("row", "", *(row.name for row in figures))]
+    # Several tasks' intervals would not fit a page; table.csv has them.
+    with_interval = len(section.comparison.tasks) == 1 and any(row.metric_intervals for row in figures)
     for name in tasks:
-        task = task_named(name)
-        cells = (number_text(row.metrics.get((name, GREEDY), {}).get(task.primary_metric)) for row in figures)
-        columns.append((name, task.primary_metric, *cells))
+        metric = task_named(name).primary_metric
+        values = [row.metrics.get((name, GREEDY), {}).get(metric) for row in figures]
+        if with_interval:
+            bounds = (row.metric_intervals.get(name, (None, None)) for row in figures)
+            estimates = [
+                None if value is None else Estimate(value=value, low=low, high=high)
+                for value, (low, high) in zip(values, bounds, strict=True)
+            ]
+            columns.append((name, f"{metric} [95 %]", *(_with_interval(one, ".3f") for one in estimates)))
+        else:
+            columns.append((name, metric, *map(number_text, values)))
     for decoding, heading in ((GREEDY, "greedy"), (SAMPLE, "T=1")):
         cells = (number_text(row.scores[decoding].value if decoding in row.scores else None) for row in figures)
         columns.append(("score", heading, *cells))

@@ -22,7 +22,7 @@ from tagpr.data.lamp_files import (
 )
 from tagpr.data.leaks import Asked, entry_hashes, question_keys, text_hash
 from tagpr.data.source import Records, RecordSource
-from tagpr.data.splits import assign_purposes, divide, leak_groups
+from tagpr.data.splits import Fold, assign_purposes, divide, leak_groups
 from tagpr.errors import BadInputError
 from tagpr.tasks import ALL_TASKS, Task, task_named
 from tagpr.types import SPLITS, Record
@@ -78,7 +78,7 @@ def shared_ids(given: Sequence[Outline], named: Sequence[Outline]) -> dict[str, 
 
 
 def assign_splits(
-    questions: Sequence[Outline], people_shares: Mapping[str, float], *, seed: int
+    questions: Sequence[Outline], people_shares: Mapping[str, float], fold: Fold, *, seed: int
 ) -> dict[tuple[str, str], str]:
     """Which of our splits each question stands in; "" where it is left out so that nobody is in two.
 
@@ -90,18 +90,25 @@ def assign_splits(
 
     Returns:
         (official split, record id) -> train, dev, test or "".
+    Raises:
+        BadInputError: folds of people whom the official splits have divided already.
     """
     official = [split for split in OFFICIAL_SPLITS if any(q.official_split == split for q in questions)]
     assert 1 <= len(official) <= 2
     people = {split: {q.user_id for q in questions if q.official_split == split} for split in official}
     first, last = official[0], official[-1]
     if first != last and 2 * len(people[first] & people[last]) < len(people[last]):
+        if fold.count is not None:
+            raise BadInputError(
+                f"data.folds={fold.count}, but the people of {first} and {last} are different ones: those of "
+                f"{last} are tested. Leave data.folds=null, or give a folder with one of the two."
+            )
         shares = {name: share for name, share in people_shares.items() if name != "test"}
         part = divide(sorted(people[first] - people[last]), shares, seed=seed, stream="people")
         part.update(dict.fromkeys(people[last], "test"))
         source = {"train": first, "dev": first, "test": last}
     else:
-        part = divide(sorted(set().union(*people.values())), people_shares, seed=seed, stream="people")
+        part = fold.divide(sorted(set().union(*people.values())), people_shares, seed=seed)
         source = {"train": first, "dev": first if last == "test" else last, "test": last}
     return {
         (q.official_split, q.record_id): (part[q.user_id] if source[part[q.user_id]] == q.official_split else "")
@@ -177,6 +184,7 @@ class LampSource(RecordSource):
             train and dev that is another one. The official test set, whose golds may be withheld, is read for no
             other purpose.
         people_shares: shares of train, dev and test people.
+        folds, fold: of how many folds of people the test people are which one; None: no folds.
         question_shares: shares of sft, pairs and rl among the questions of train people.
         drop_golds_from: purposes whose profiles lose the golds of other splits and purposes (tagpr.data.leaks).
     """
@@ -188,6 +196,8 @@ class LampSource(RecordSource):
         tasks: Sequence[str],
         report: str,
         people_shares: Mapping[str, float],
+        folds: int | None,
+        fold: int,
         question_shares: Mapping[str, float],
         drop_golds_from: Sequence[str],
     ) -> None:
@@ -197,6 +207,7 @@ class LampSource(RecordSource):
         self.report = report
         self.tasks = tuple(task_named(name).name for name in tasks)
         self.people_shares = dict(people_shares)
+        self.fold = Fold(count=folds, index=fold)
         self.question_shares = dict(question_shares)
         self.drop_golds_from = tuple(drop_golds_from)
         self._shared_ids: dict[str, list[str]] = {}
@@ -298,7 +309,7 @@ class LampSource(RecordSource):
         questions = name_people(given)
         self._shared_ids |= {prefix + person: ids for person, ids in shared_ids(given, questions).items()}
         questions = [replace(q, user_id=prefix + q.user_id) for q in questions]
-        splits = assign_splits(questions, self.people_shares, seed=seed)
+        splits = assign_splits(questions, self.people_shares, self.fold, seed=seed)
         without = [split for split in SPLITS if split not in splits.values()]
         if without:
             num_people = len({q.user_id for q in questions})

@@ -6,8 +6,11 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+
+from tagpr.errors import BadInputError
 
 # Two questions belong to one author where at least half of the smaller profile stands in the other. Siblings share
 # nearly all of it (6 of 7 and 9 of 10 in LaMP-2N); strangers share the odd popular film or a "good morning".
@@ -53,6 +56,49 @@ def divide(keys: Sequence[str], shares: Mapping[str, float], *, seed: int, strea
                 counts[name] = 1
     parts = iter(ordered)
     return {next(parts): name for name, count in counts.items() for _ in range(count)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Which people a run of a cross-validation tests.
+
+    Args:
+        count: folds in all; over them every person is tested once. None: no folds, the shares alone decide.
+        index: of the fold that is tested, from 0.
+    Raises:
+        BadInputError: no such fold.
+    """
+
+    count: int | None
+    index: int
+
+    def __post_init__(self) -> None:
+        if self.count is None and self.index != 0:
+            raise BadInputError(
+                f"data.fold={self.index}, but data.folds is null. Set data.folds=5, or leave data.fold."
+            )
+        if self.count is not None and not (self.count >= 2 and 0 <= self.index < self.count):
+            raise BadInputError(
+                f"data.folds={self.count} and data.fold={self.index}: expected two folds or more, and a fold from 0 to "
+                "data.folds - 1."
+            )
+
+    def divide(self, people: Sequence[str], shares: Mapping[str, float], *, seed: int) -> dict[str, str]:
+        """Each distinct person's split.
+
+        With folds the people of fold `index` are test, and the others become train and dev by those two shares. Folds
+        are dealt out in the people's stable order, so they differ by one person at most and depend on nothing but the
+        seed and who is there.
+        """
+        if self.count is None:
+            return divide(people, shares, seed=seed, stream="people")
+        ordered = stable_order(people, seed=seed, stream="folds")
+        if len(ordered) < self.count:
+            raise BadInputError(f"data.folds={self.count}, but there are {len(ordered)} people. Lower data.folds.")
+        tested = ordered[self.index :: self.count]
+        others = [person for position, person in enumerate(ordered) if position % self.count != self.index]
+        kept = {name: share for name, share in shares.items() if name != "test"}
+        return divide(others, kept, seed=seed, stream="people") | dict.fromkeys(tested, "test")
 
 
 def assign_purposes(

@@ -14,6 +14,7 @@ from tagpr.data.lamp_files import OFFICIAL_NAMES
 from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.evaluation.predict import predict
 from tagpr.evaluation.references import population_modes, references
+from tagpr.evaluation.ridge import fit_ridge
 from tagpr.evaluation.samples import mean_of_metrics, mean_over_questions
 from tagpr.evaluation.shown import ShownHistory, shown_history
 from tagpr.lm.backbone import Backbone, load_tokenizer
@@ -91,7 +92,8 @@ def run(
             predictions += chunk
             num_truncated += truncated
     modes = population_modes(storage.iterate_records(inputs["records"], ["train"]))
-    beside = [reference for each in prompts for reference in references(each, modes)]
+    raters = fit_ridge(storage.iterate_records(inputs["records"], ["train"]))
+    beside = [reference for each in prompts for reference in references(each, modes, raters)]
     storage.write_predictions(output / "predictions.parquet", predictions)
     storage.write_references(output / "references.parquet", beside)
     storage.write_parquet(output / "shown.parquet", [shown_history(each) for each in prompts], ShownHistory)

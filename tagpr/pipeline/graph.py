@@ -22,7 +22,7 @@ from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, code_fingerprint, di
 _SHARED = ("types", "markup", "storage", "tasks")
 _READING = (*_SHARED, "data")
 _WRITING = (*_READING, "chains/tags", "chains/overlap", "lm")
-_EVALUATING = tuple(f"evaluation/{name}" for name in ("predict", "references", "samples", "shown", "stage"))
+_EVALUATING = tuple(f"evaluation/{name}" for name in ("predict", "references", "ridge", "samples", "shown", "stage"))
 # Rooms whose code can change a stage's result; the stage's own and those before it that it calls.
 ROOMS: dict[str, tuple[str, ...]] = {
     "records": _READING,

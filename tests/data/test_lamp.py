@@ -6,6 +6,7 @@ import pytest
 
 from tagpr.data.lamp import LampSource, assign_splits, name_people, outline
 from tagpr.data.lamp_files import LampQuestion, oldest_first
+from tagpr.data.splits import Fold
 from tagpr.errors import BadInputError
 from tagpr.tasks import task_named
 from tagpr.types import ProfileEntry
@@ -20,6 +21,8 @@ def source(root, tasks=(), report="dev"):
         tasks=tasks,
         report=report,
         people_shares=PEOPLE,
+        folds=None,
+        fold=0,
         question_shares={"sft": 50, "pairs": 20, "rl": 30},
         drop_golds_from=["sft", "pairs", "rl"],
     )
@@ -121,6 +124,25 @@ def test_the_official_test_set_is_left_alone(tmp_path):
     assert all(int(r.record_id) < 200 for r in source(tmp_path).records(seed=0))
 
 
+def folded(root, fold):
+    return LampSource(
+        root=str(root), tasks=(), report="dev", people_shares=PEOPLE, folds=3, fold=fold,
+        question_shares={"sft": 50, "pairs": 20, "rl": 30}, drop_golds_from=["sft", "pairs", "rl"],
+    ).records(seed=0)  # fmt: skip
+
+
+def test_over_the_folds_everybody_is_tested_once(tmp_path):
+    write(tmp_path, [review(i, user=f"u{i % 9}") for i in range(18)])
+    tested = [{r.user_id for r in folded(tmp_path, fold) if r.split == "test"} for fold in range(3)]
+    assert [len(people) for people in tested] == [3, 3, 3]
+    assert set.union(*tested) == {f"u{i}" for i in range(9)}
+
+
+def test_people_whom_the_official_splits_divide_have_no_folds():
+    with pytest.raises(BadInputError, match=r"data\.folds=3, but the people of train and dev are different ones"):
+        folded(FIXTURE / "LaMP_3", 0)
+
+
 def test_profiles_are_sorted_by_date_where_every_entry_has_one():
     def entries(*dates):
         return [ProfileEntry(entry_id=str(i), input="t", response="5", date=date) for i, date in enumerate(dates)]
@@ -148,7 +170,11 @@ def test_named_and_unnamed_people_can_stand_together():
     asked_by = [asked("1", "", "abc"), asked("2", "ann", "xyz"), asked("3", "", "abd")]
     questions = name_people([outline(task_named("LaMP_3"), question) for question in asked_by])
     assert [q.user_id for q in questions] == ["author_of_1", "ann", "author_of_1"]
-    assert set(assign_splits(questions, PEOPLE, seed=0)) == {("dev", "1"), ("dev", "2"), ("dev", "3")}
+    assert set(assign_splits(questions, PEOPLE, Fold(count=None, index=0), seed=0)) == {
+        ("dev", "1"),
+        ("dev", "2"),
+        ("dev", "3"),
+    }
 
 
 # --- what is wrong with a file is said with its place -----------------------------------------------------------------

@@ -17,7 +17,8 @@ MAKER = runpy.run_path(str(FIXTURES / "make_lamp_mini.py"))
 def source(root, report="test", tasks=()):
     return LampSource(
         root=str(root), tasks=tasks, report=report, people_shares={"train": 60, "dev": 20, "test": 20},
-        question_shares={"sft": 50, "pairs": 20, "rl": 30}, drop_golds_from=["sft", "pairs", "rl"],
+        question_shares={"sft": 50, "pairs": 20, "rl": 30}, folds=None, fold=0,
+        drop_golds_from=["sft", "pairs", "rl"],
     )  # fmt: skip
 
 

@@ -21,7 +21,8 @@ TRAINING = ("sft", "pairs", "rl")
 def source(root, drop=TRAINING):
     return LampSource(
         root=str(root), tasks=[], report="dev", people_shares={"train": 60, "dev": 20, "test": 20},
-        question_shares={"sft": 50, "pairs": 20, "rl": 30}, drop_golds_from=drop,
+        question_shares={"sft": 50, "pairs": 20, "rl": 30}, drop_golds_from=drop, folds=None,
+        fold=0,
     )  # fmt: skip
 
 

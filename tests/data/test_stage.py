@@ -17,6 +17,8 @@ def test_records_are_written_with_their_history_counts_and_sources(tmp_path):
         tasks=[],
         report="dev",
         people_shares={"train": 60, "dev": 20, "test": 20},
+        folds=None,
+        fold=0,
         question_shares={"sft": 50, "pairs": 20, "rl": 30},
         drop_golds_from=["sft", "pairs", "rl"],
     )
@@ -54,6 +56,8 @@ def test_kept_rankings_change_no_file(tmp_path):
             root=str(FIXTURE),
             tasks=[],
             report="dev",
+            folds=None,
+            fold=0,
             people_shares={"train": 60, "dev": 20, "test": 20},
             question_shares={"sft": 50, "pairs": 20, "rl": 30},
             drop_golds_from=["sft"],

@@ -57,7 +57,7 @@ def test_scores_per_task_by_hand():
     label = prompt_of("LaMP_2", "comedy", user="cat", responses=("comedy",), shown=1)
     prompts = [*ratings, label]
     predictions = [read(p, text) for p, text in zip(prompts, ("4", "I think 2", "3", "comedy"), strict=True)]
-    beside = [one for prompt in prompts for one in references(prompt, {"LaMP_3": "5"})]
+    beside = [one for prompt in prompts for one in references(prompt, {"LaMP_3": "5"}, {})]
     scores = task_scores(predictions, beside, prompts)
     assert list(scores) == ["LaMP_2", "LaMP_3"]
     rating = scores["LaMP_3"]
@@ -81,7 +81,7 @@ def test_scores_per_task_by_hand():
 
 def test_a_task_whose_golds_are_all_withheld_has_counts_and_no_metrics():
     prompt = prompt_of("LaMP_3", None)
-    scores = task_scores([read(prompt, "nothing")], references(prompt, {"LaMP_3": "5"}), [prompt])
+    scores = task_scores([read(prompt, "nothing")], references(prompt, {"LaMP_3": "5"}, {}), [prompt])
     assert scores["LaMP_3"]["parse_failures"] == 1.0
     assert "metrics" not in scores["LaMP_3"]
 
