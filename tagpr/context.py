@@ -51,6 +51,7 @@ class StageContext:
         checkpoints: a folder that survives a kill; a stage that finds its checkpoint there goes on from it.
         view: where progress is shown.
         make_loggers: Lightning loggers for this stage, built when first asked for (W&B, CSV into `output`).
+        rankings: a folder where rankings are kept for later runs (tagpr.data.rankings); None: nothing is kept.
         stop: set by SIGTERM or SIGINT: save a checkpoint, then leave within one step.
     """
 
@@ -59,6 +60,7 @@ class StageContext:
     checkpoints: Path
     view: ProgressView = field(default_factory=SilentProgress)
     make_loggers: Callable[[Path], list[Logger]] = lambda output: []
+    rankings: Path | None = None
     stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager

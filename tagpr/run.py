@@ -55,8 +55,22 @@ def main() -> None:
     sys.exit(_guarded(lambda: _compose_and_run(arguments)))
 
 
+# The primary config's experiment is made for simulated people; real ones have their own where none is named.
+EXPERIMENT_OF_DATA = {"data=lamp": "lamp_small", "data=table": "lamp_small"}
+
+
+def _with_experiment(arguments: Sequence[str]) -> list[str]:
+    data = next((argument for argument in arguments if argument in EXPERIMENT_OF_DATA), None)
+    if data is None or any(argument.startswith("experiment=") for argument in arguments):
+        return list(arguments)
+    chosen = f"experiment={EXPERIMENT_OF_DATA[data]}"
+    print(f"{data} without an experiment: {chosen}.", file=sys.stderr)
+    return [*arguments, chosen]
+
+
 def _compose_and_run(arguments: Sequence[str]) -> int:
     """One run, composed once; a sweep or one of Hydra's flags goes to Hydra's own main, which composes twice."""
+    arguments = _with_experiment(arguments)
     check_arguments(arguments, conf_dir())
     if not any(argument.startswith(("-", "sweep=", "hydra.")) for argument in arguments):
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="tagpr"):
@@ -70,14 +84,33 @@ def _compose_and_run(arguments: Sequence[str]) -> int:
     sweep = [flag for flag in arguments if flag in ("-m", "--multirun")]
     sys.argv[1:] = [*sweep, *(argument for argument in arguments if argument not in sweep)]
     _failures.clear()
+    _finished.clear()
     _job()
+    if len(_finished) > 1:
+        _guarded(lambda: _show_sweep(_finished))
     if len(_failures) > 1:
         print(f"{len(_failures)} runs failed.", file=sys.stderr)
     return _failures[0] if _failures else 0
 
 
-# Exit codes of a sweep's failed runs: the others go on.
+# Exit codes of a sweep's failed runs: the others go on. Folders of those that came to their table.
 _failures: list[int] = []
+_finished: list[Path] = []
+
+
+def _show_sweep(folders: Sequence[Path]) -> None:
+    """One table of a sweep's runs: arms beside one another, replicates and folds pooled."""
+    from tagpr.analysis.runs import read_run
+    from tagpr.analysis.sections import sections_of
+    from tagpr.analysis.tables import TableView, table_notes
+    from tagpr.console import console
+
+    sections = sections_of([read_run(folder) for folder in dict.fromkeys(folders)], None)
+    console.print(TableView(sections))
+    for line in table_notes(sections):
+        console.print(line, style="yellow", markup=False)
+    common = os.path.commonpath([folder.parent for folder in folders])
+    console.print(f"The files of this table: tagpr-table {common}", soft_wrap=True)
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
@@ -232,6 +265,7 @@ def _run(cfg: DictConfig, graph: Graph, selected: Sequence[Stage], cache: Artifa
     place, table, metrics, notes = "", None, {}, []
     if cfg.until is None and cfg.only is None:
         folder = write_run_folder(cfg, graph, cache, outcomes)
+        _finished.append(folder)
         from tagpr.analysis.files import write_sections
         from tagpr.analysis.runs import read_run
         from tagpr.analysis.sections import sections_of

@@ -20,7 +20,7 @@ from tagpr.pipeline.graph import SILENT, Graph, Stage
 from tagpr.storage import write_json
 
 # What does not change a result does not change a run's key.
-NOT_IN_RUN_KEY = ("paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name")
+NOT_IN_RUN_KEY = ("paths", "logger", "plan", "until", "only", "force", "experiment_name", "run_name", "diagnostics")
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -34,7 +34,8 @@ def run_key(cfg: DictConfig, files: Mapping[str, str]) -> str:
     """Hash of what a run computes: the data files and the config, without paths, logging and what to run of it."""
     settings = {key: value for key, value in plain(cfg).items() if key not in NOT_IN_RUN_KEY}
     for group, silent in SILENT.items():
-        settings[group] = {k: v for k, v in settings[group].items() if k not in silent}
+        if group in settings:
+            settings[group] = {k: v for k, v in settings[group].items() if k not in silent}
     return digest({"config": settings, "files": dict(files)})
 
 
@@ -58,6 +59,10 @@ def write_run_folder(cfg: DictConfig, graph: Graph, cache: ArtifactCache, outcom
             "evaluations": {
                 decoding: os.path.relpath(cache.folder(stage.name, stage.fingerprint), folder)
                 for decoding, stage in row.stages.items()
+            },
+            "diagnostics": {
+                kind: os.path.relpath(cache.folder(stage.name, stage.fingerprint), folder)
+                for kind, stage in row.diagnostics.items()
             },
         }
         for row in graph.rows

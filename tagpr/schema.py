@@ -38,8 +38,12 @@ class Data(Choice):
 class LampData(Data):
     root: str = MISSING  # a folder with one folder per task, or with one task's files
     tasks: list[str] = MISSING  # LaMP_1 .. LaMP_7, LaMP_2N; empty: every task that is there
+    report: str = MISSING  # the official split that test people come from: dev or test
     people_shares: dict[str, float] = MISSING  # of train, dev and test
+    folds: int | None = MISSING  # of people, each fold tested by a run of its own; null: the shares alone
+    fold: int = MISSING  # the one that this run tests, from 0
     question_shares: dict[str, float] = MISSING  # of sft, pairs and rl, among train people's questions
+    drop_golds_from: list[str] = MISSING  # purposes whose profiles lose other splits' and purposes' golds
 
 
 @dataclass
@@ -57,12 +61,17 @@ class TableData(Data):
     columns: TableColumns = field(default_factory=TableColumns)
     task: str = MISSING  # rating, label, headline, title or text
     queries_per_user: int = MISSING  # the last rows of each person
+    train_queries_per_user: int | None = MISSING  # of train people; null: as many
+    questions_in_history: bool = MISSING  # whether earlier questions stand in the history of later ones
     min_rows: int = MISSING  # people with fewer are left out
     max_rows: int | None = MISSING  # the latest of each person; null: all
     max_users: int | None = MISSING  # null: all
     max_characters: int = MISSING  # longer texts are cut, rows with longer answers left out
     people_shares: dict[str, float] = MISSING  # of train, dev and test
+    folds: int | None = MISSING  # of people, each fold tested by a run of its own; null: the shares alone
+    fold: int = MISSING  # the one that this run tests, from 0
     question_shares: dict[str, float] = MISSING  # of sft, pairs and rl, among train people's questions
+    drop_golds_from: list[str] = MISSING  # purposes whose profiles lose other splits' and purposes' golds
     licence: str = MISSING  # of the data, for its card
 
 
@@ -574,12 +583,51 @@ class ComparedRow:
 
 
 @dataclass
+class ListedContrast:
+    row: str = MISSING  # a row of the table, or <run_name>/<row>
+    against: str = MISSING
+
+
+@dataclass
 class Evaluation:
     people: EvaluatedPeople = MISSING
     question: PromptStyle = MISSING  # the prompt of rows without history
     rows: dict[str, TableRow] = MISSING  # rl_<stage> rows come by themselves
     compare: dict[str, ComparedRow] = MISSING  # policies of other presets
     decodings: dict[str, Decoding] = MISSING
+    contrasts: dict[str, ListedContrast] = MISSING  # what tables test and may claim
+
+
+# --- diagnostics/
+# ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SwapSettings:
+    """Whether a policy reads the person or only a history."""
+
+    policies: list[str] = MISSING  # sft, rl_<stage>, or `last`: the run's last one
+    max_records: int | None = MISSING  # an even sample of the test questions; null: all
+    max_new_tokens: int = MISSING
+    candidates: int = MISSING  # people who are looked at for a history of the same size, nearest first
+    length_band: float = MISSING  # largest share by which their history may be longer or shorter
+
+
+@dataclass
+class AttributionSettings:
+    """What each step of the reasoning does for the answer."""
+
+    policies: list[str] = MISSING  # sft, rl_<stage>, or `last`: the run's last one
+    max_records: int | None = MISSING  # an even sample of the test questions; null: all
+    max_new_tokens: int = MISSING
+
+
+@dataclass
+class Diagnostics:
+    """Beside the scores: is it personal, and by which steps? Each part null: not asked."""
+
+    swap: SwapSettings | None = MISSING
+    attribution: AttributionSettings | None = MISSING
 
 
 # --- logger/, paths/, and the whole
@@ -621,6 +669,7 @@ class Config:
     advantage: Advantage = MISSING
     policy_loss: PolicyLoss = MISSING
     evaluation: Evaluation = MISSING
+    diagnostics: Diagnostics = MISSING
     trainer: TrainerSettings = MISSING
     logger: LoggerSettings = MISSING
     paths: Paths = MISSING
@@ -680,6 +729,7 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("rl/stage", "schema_rl_stage", RlStage),
     ("rl", "schema_rl", Rl),
     ("evaluation", "schema_evaluation", Evaluation),
+    ("diagnostics", "schema_diagnostics", Diagnostics),
     ("logger", "schema_logger", LoggerSettings),
     ("paths", "schema_paths", Paths),
     ("", "schema_config", Config),

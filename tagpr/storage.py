@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _JSON_COLUMNS = ("truth", "reward_terms", "weights")
-ROWS_AT_ONCE = 10_000  # as plain Python objects, which take ten times a file's space
+# Of a group's profiles: enough to compress well, little enough to hold three groups.
+GROUP_CHARACTERS = 16_000_000
+_ROWS_DECODED = 64  # records made into objects at a time
 
 
 def _arrow_schema(kind: type) -> pa.Schema:
@@ -37,56 +42,151 @@ def _arrow_schema(kind: type) -> pa.Schema:
     return pa.schema([(f.name, by_name.get(f.name) or by_type[str(f.type)]) for f in fields(kind)])
 
 
-def _row(item: Any) -> dict[str, Any]:
-    row = asdict(item)
-    for name in _JSON_COLUMNS:
-        if name in row:
-            row[name] = None if row[name] is None else json.dumps(row[name], sort_keys=True, ensure_ascii=False)
-    return row
+def _column(name: str, values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    if name == "profile":
+        entries = [entry for profile in values for entry in profile]
+        texts = [pa.array([getattr(e, f.name) for e in entries], type=pa.string()) for f in fields(ProfileEntry)]
+        offsets = pa.array([0, *accumulate(map(len, values))], type=pa.int32())
+        # Field by field: a dictionary for each entry would hold every text's keys again.
+        return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays(texts, fields=list(kind.value_type)), kind)
+    if name in _JSON_COLUMNS:
+        values = [None if v is None else json.dumps(v, sort_keys=True, ensure_ascii=False) for v in values]
+    return pa.array(values, type=kind)
+
+
+class _ParquetFile:
+    """A Parquet file that is written in groups of rows, and appears whole or not at all."""
+
+    def __init__(self, path: Path, kind: type) -> None:
+        import pyarrow.parquet as pq
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.schema = _arrow_schema(kind)
+        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.writer = pq.ParquetWriter(self.temporary, self.schema, compression="zstd")
+
+    def write(self, items: Sequence[Any]) -> None:
+        """One group of rows."""
+        import pyarrow as pa
+
+        columns = [_column(f.name, [getattr(item, f.name) for item in items], f.type) for f in self.schema]
+        self.writer.write_table(pa.Table.from_arrays(columns, schema=self.schema))
+
+    def close(self, *, keep: bool) -> None:
+        try:
+            self.writer.close()
+            if keep:
+                self.temporary.replace(self.path)
+        finally:
+            self.temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _parquet_files(paths: Mapping[str, Path], kind: type) -> Iterator[Mapping[str, _ParquetFile]]:
+    """Files that are written together: all appear, or none."""
+    files = {}
+    try:
+        for name, path in paths.items():
+            files[name] = _ParquetFile(path, kind)
+        yield files
+    except BaseException:
+        for file in files.values():
+            with suppress(Exception):  # what went wrong first is what there is to say
+                file.close(keep=False)
+        raise
+    for file in files.values():
+        file.close(keep=True)
 
 
 def write_parquet(path: Path, items: Sequence[Any], kind: type) -> None:
     """Write dataclass instances of one kind; the file appears whole or not at all."""
-    import pyarrow as pa
+    with _parquet_files({"": path}, kind) as files:
+        files[""].write(items)
+
+
+def iterate_parquet(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a Parquet file with its JSON columns decoded, a group of them in memory at a time."""
     import pyarrow.parquet as pq
 
-    schema = _arrow_schema(kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
-        for start in range(0, len(items) or 1, ROWS_AT_ONCE):  # no items: one empty table
-            rows = [_row(item) for item in items[start : start + ROWS_AT_ONCE]]
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-    temporary.replace(path)
+    with pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            for batch in file.read_row_group(group).to_batches(max_chunksize=_ROWS_DECODED):
+                yield from _rows(batch)
+
+
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    columns = {name: _values(name, batch.column(name)) for name in batch.schema.names}
+    for values in zip(*columns.values(), strict=True):
+        row = dict(zip(columns, values, strict=True))
+        for name in _JSON_COLUMNS:
+            if isinstance(row.get(name), str):
+                row[name] = json.loads(row[name])
+        yield row
+
+
+def _values(name: str, column: pa.Array) -> list[Any]:
+    if name != "profile":
+        return column.to_pylist()
+    texts = [text.to_pylist() for text in column.flatten().flatten()]
+    names = [f.name for f in column.type.value_type]
+    entries = (ProfileEntry(**dict(zip(names, values, strict=True))) for values in zip(*texts, strict=True))
+    return [tuple(islice(entries, length)) for length in column.value_lengths().to_pylist()]
 
 
 def read_parquet(path: Path) -> list[dict[str, Any]]:
     """Rows of a Parquet file with its JSON columns decoded."""
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(path).to_pylist()
-    for row in rows:
-        for name in _JSON_COLUMNS:
-            if isinstance(row.get(name), str):
-                row[name] = json.loads(row[name])
-    return rows
+    return list(iterate_parquet(path))
 
 
-def write_records(folder: Path, records: Sequence[Record]) -> None:
-    """`{train,dev,test}.parquet` in `folder`; a split without records is written empty."""
-    for split in SPLITS:
-        write_parquet(folder / f"{split}.parquet", [r for r in records if r.split == split], Record)
+def write_records(folder: Path, records: Iterable[Record]) -> None:
+    """`{train,dev,test}.parquet` in `folder`; a split without records is written empty.
+
+    Records are taken as they come and written in groups of about `GROUP_CHARACTERS`, so they need not fit into memory.
+    Where one cannot be had, no file appears.
+    """
+    waiting: dict[str, list[Record]] = {split: [] for split in SPLITS}
+    sizes: Counter[str] = Counter()
+    with _parquet_files({split: folder / f"{split}.parquet" for split in SPLITS}, Record) as files:
+        for record in records:
+            waiting[record.split].append(record)
+            sizes[record.split] += sum(len(entry.input) + len(entry.response) for entry in record.profile)
+            if sizes[record.split] >= GROUP_CHARACTERS:
+                files[record.split].write(waiting[record.split])
+                waiting[record.split], sizes[record.split] = [], 0
+        for split in SPLITS:
+            files[split].write(waiting[split])
+
+
+def iterate_records(folder: Path, splits: Iterable[str] | None = None) -> Iterator[Record]:
+    """Records of the named splits (all by default), in the order written, train before dev before test; a group of
+    them in memory at a time."""
+    for split in SPLITS if splits is None else splits:
+        for row in iterate_parquet(folder / f"{split}.parquet"):
+            row["retrieved"] = tuple(row["retrieved"])
+            yield Record(**row)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecords:
+    """Every record of a folder, read anew each time it is gone through."""
+
+    folder: Path
+
+    def __len__(self) -> int:
+        import pyarrow.parquet as pq
+
+        return sum(pq.read_metadata(self.folder / f"{split}.parquet").num_rows for split in SPLITS)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iterate_records(self.folder)
 
 
 def read_records(folder: Path, splits: Iterable[str] | None = None) -> list[Record]:
-    """Records of the named splits (all by default), in the order written, train before dev before test."""
-    records: list[Record] = []
-    for split in SPLITS if splits is None else splits:
-        for row in read_parquet(folder / f"{split}.parquet"):
-            row["profile"] = tuple(ProfileEntry(**entry) for entry in row["profile"])
-            row["retrieved"] = tuple(row["retrieved"])
-            records.append(Record(**row))
-    return records
+    """As `iterate_records`, all in memory."""
+    return list(iterate_records(folder, splits))
 
 
 def write_chains(folder: Path, kept: Sequence[TaggedChain], rejected: Sequence[TaggedChain]) -> None:

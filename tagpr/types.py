@@ -30,7 +30,7 @@ class Record:
     stage."""
 
     record_id: str  # the data's question id, unique within a task
-    user_id: str  # the data's key of the person; a profile-overlap group where the data names nobody
+    user_id: str  # the data's key of the person, the first of several; a profile-overlap group where it names nobody
     task: str  # a Task.name: LaMP_1 .. LaMP_7, S1 .. S7
     split: str  # of the person: one of SPLITS
     purpose: str  # what this question may be used for: one of PURPOSES; train people's are sft, pairs or rl

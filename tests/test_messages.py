@@ -122,3 +122,15 @@ def test_a_backbone_that_is_not_there(tagpr, tmp_path):
     )  # fmt: skip
     expected = "Error: no folder at /no/such: expected a Hugging Face folder, or a hub id of the form owner/name."
     assert one_message(answer, code=1) == expected
+
+
+def test_real_people_without_an_experiment_get_the_one_that_is_made_for_them(tagpr, tmp_path):
+    answer = tagpr("data=table", f"paths.runs={tmp_path}")
+    assert answer.code == 1
+    assert answer.err.splitlines() == [
+        "data=table without an experiment: experiment=lamp_small.",
+        "Error: no value for data.path. Give it on the command line, e.g. data.path=...",
+    ]
+    assert one_message(tagpr("experiment=demo", "data=table", f"paths.runs={tmp_path}"), code=2).startswith(
+        "Config error: experiment=demo sets data.size"
+    )

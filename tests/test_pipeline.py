@@ -104,6 +104,18 @@ def test_an_ablation_computes_only_what_differs(first, runs, tagpr):
     ]  # fmt: skip
 
 
+def test_a_diagnosis_is_added_to_the_run_that_is_there(first, runs, tagpr):
+    few = ("diagnostics.swap.max_records=12", "diagnostics.swap.max_new_tokens=16")
+    answer = tagpr(*SMOKE, f"paths.runs={runs}", "diagnostics=swap", *few)
+    assert answer.code == 0, answer.err
+    run = run_json(runs)  # one folder: a diagnosis makes no other run of it
+    assert run["computed"] == ["swap sft", "swap rl_exploratory"]
+    assert "score with other histories" in answer.out
+    (folder,) = runs.glob("smoke/full/seed_0-*")
+    assert (folder / "personalization.csv").is_file()
+    assert (folder / run["rows"]["sft"]["diagnostics"]["swap"] / "swap.json").is_file()
+
+
 def test_a_prompt_longer_than_the_models_context_is_refused_before_training(first, runs, tagpr):
     answer = tagpr(*SMOKE, f"paths.runs={runs}", "until=sft", "prompt.history_tokens=5000")
     assert answer.code == 1

@@ -2,6 +2,7 @@
 
 import json
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +34,47 @@ def test_records_round_trip(tmp_path_factory, record_id, text, gold, truth):
     assert storage.read_records(folder) == records
     assert storage.read_records(folder, ["dev"]) == []
     assert storage.read_records(folder, ["test"]) == records[1:]
+
+
+def reviews(number: int) -> tuple[ProfileEntry, ...]:
+    return tuple(ProfileEntry(entry_id=str(i), input=f"{i} of {number}", response="5") for i in range(number))
+
+
+def test_records_in_many_groups_are_the_same_records(tmp_path, monkeypatch):
+    records = [record("train" if i % 3 else "dev", str(i), reviews(i % 7), "x", {"i": i}) for i in range(200)]
+    monkeypatch.setattr(storage, "GROUP_CHARACTERS", 200)
+    storage.write_records(tmp_path, iter(records))
+    assert pq.ParquetFile(tmp_path / "train.parquet").num_row_groups > 5
+    assert storage.read_records(tmp_path, ["train"]) == [r for r in records if r.split == "train"]
+    assert storage.read_records(tmp_path, ["dev"]) == [r for r in records if r.split == "dev"]
+
+
+def test_records_are_written_before_the_last_is_there_and_read_one_group_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "GROUP_CHARACTERS", 1)
+    written = []
+    write = storage._ParquetFile.write
+    monkeypatch.setattr(storage._ParquetFile, "write", lambda file, items: (written.extend(items), write(file, items)))
+
+    def records():
+        for i in range(5):
+            assert [item.record_id for item in written] == [str(j) for j in range(i)]
+            yield record("train", str(i), reviews(3), None, None)
+
+    storage.write_records(tmp_path, records())
+    assert len(written) == 5
+    assert next(storage.iterate_records(tmp_path)).record_id == "0"
+
+
+def test_records_that_break_off_leave_no_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "GROUP_CHARACTERS", 1)
+
+    def records():
+        yield record("train", "0", reviews(3), None, None)
+        raise ValueError("the file ends here")
+
+    with pytest.raises(ValueError, match="the file ends here"):
+        storage.write_records(tmp_path, records())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_chains_pairs_rollouts_predictions_round_trip(tmp_path):

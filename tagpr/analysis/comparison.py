@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from tagpr.analysis.folds import pool_folds
 from tagpr.analysis.runs import Evaluation, Row, Run
 from tagpr.errors import UserError
 from tagpr.pipeline.fingerprint import digest
@@ -72,13 +73,13 @@ class Comparison:
 
 def compare(runs: Sequence[Run]) -> list[Comparison]:
     """One comparison per experiment and data set: simulated and real people, or two sets of real people, never share a
-    table.
+    table. Runs of several folds of the same people are one run.
 
     Raises:
-        UserError: two runs of one arm have the same seed.
+        UserError: two runs of one arm have the same seed, or test the same people.
     """
     sections: dict[tuple[str, str], list[Run]] = defaultdict(list)
-    for run in runs:
+    for run in pool_folds(runs):
         sections[run.experiment, _data_set(run)].append(run)
     names = Counter(experiment for experiment, _ in sections)
     return [
@@ -94,7 +95,8 @@ def compare(runs: Sequence[Run]) -> list[Comparison]:
 def _data_set(run: Run) -> str:
     # Retrieval is a choice of the arm, not of the people, though both make the records.
     manifest = run.records.manifest
-    return digest([manifest["config"].get("data"), manifest.get("source_files")])[:6]
+    data = {key: value for key, value in (manifest["config"].get("data") or {}).items() if key != "fold"}
+    return digest([data, manifest.get("source_files")])[:6]
 
 
 def _rows(runs: Sequence[Run]) -> tuple[ComparedRow, ...]:
@@ -119,7 +121,8 @@ def _rows(runs: Sequence[Run]) -> tuple[ComparedRow, ...]:
             if same is None:
                 found.append((arm, name, by_seed))
             else:
-                same.update(by_seed)
+                # Of two runs with the same row one may have been asked more.
+                same.update({s: row for s, row in by_seed.items() if s not in same or row.diagnostics})
     same_name = Counter(name for _, name, _ in found)
     same_arm = Counter((arm[0], name) for arm, name, _ in found)
 

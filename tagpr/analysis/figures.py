@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from tagpr.analysis.comparison import ComparedRow, Comparison
-from tagpr.analysis.panel import BEST, BLIND, GREEDY, LEVEL, Estimate, Panel, same_questions, to_estimate
-from tagpr.analysis.runs import Spent
+from tagpr.analysis.metric_intervals import primary_metric_intervals
+from tagpr.analysis.panel import BEST, BLIND, GREEDY, Estimate, Panel, same_questions, to_estimate
+from tagpr.analysis.runs import NUMBERS_SPENT, Spent
 from tagpr.evaluation.references import NAMES
-from tagpr.evaluation.statistics import Statistic, difference, gap_closed, mean_over_tasks
+from tagpr.evaluation.statistics import (
+    Statistic,
+    difference,
+    gap_closed,
+    mean_of_tasks,
+    mean_over_tasks,
+    of_task,
+)
+from tagpr.tasks import task_named
+from tagpr.types import Prediction, Reference
+
+MEAN_OF_TASKS = "mean_of_tasks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFigures:
+    """A row's figures on one task, greedy; None where it has none."""
+
+    gap_closed: Estimate | None
+    gain: Estimate | None
+    relative_gain: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +48,15 @@ class RowFigures:
     questions: int
     metrics: Mapping[tuple[str, str], Mapping[str, float]]  # (task, decoding) -> official metrics
     lenient_metrics: Mapping[tuple[str, str], Mapping[str, float]]
+    metric_intervals: Mapping[str, tuple[float, float]]  # task -> of its primary metric, greedy; real people
     parse_failures: Mapping[str, float]  # decoding -> share of answers
     scores: Mapping[str, Estimate]  # decoding -> mean over tasks of the task's reward
     lenient_scores: Mapping[str, Estimate]
     gap_closed: Mapping[str, Estimate]
     gain: Estimate | None  # lenient greedy score minus that of the best untrained row
     relative_gain: float | None  # gain / the score of the best untrained row
+    by_task: Mapping[str, TaskFigures]  # greedy
+    mean_of_tasks: TaskFigures | None  # means over tasks of the figures in `by_task`
     spent: Spent | None
 
 
@@ -45,11 +70,33 @@ def row_figures(comparison: Comparison) -> list[RowFigures]:
     }
     own = [by_row[row.name] for row in comparison.rows]
     beside = {figures.name: figures for figures in _reference_figures(comparison)}
+    intervals = _metric_intervals(comparison)
     return [
-        *(figures for name, figures in beside.items() if name != BEST),
-        *own,
-        *(figures for name, figures in beside.items() if name == BEST),
+        replace(figures, metric_intervals=intervals.get(figures.name, {}))
+        for figures in (
+            *(figures for name, figures in beside.items() if name != BEST),
+            *own,
+            *(figures for name, figures in beside.items() if name == BEST),
+        )
     ]
+
+
+def _metric_intervals(comparison: Comparison) -> dict[str, dict[str, tuple[float, float]]]:
+    """Row -> task -> interval of the primary metric. Simulated people have the gap closed instead."""
+    if comparison.simulated:
+        return {}
+    answers: dict[str, dict[int, Sequence[Prediction] | Sequence[Reference]]] = defaultdict(dict)
+    for seed, ceiling in comparison.ceilings.items():
+        for name in dict.fromkeys(one.name for one in ceiling.reference_answers):
+            answers[name][seed] = [one for one in ceiling.reference_answers if one.name == name]
+    for row in comparison.rows:
+        if GREEDY in row.decodings:
+            answers[row.name].update({s: own.evaluations[GREEDY].predictions for s, own in row.by_seed.items()})
+    found: dict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    for task in comparison.tasks:
+        for name, interval in primary_metric_intervals(task_named(task), answers).items():
+            found[name][task] = interval
+    return found
 
 
 def best_backbone_row(comparison: Comparison) -> ComparedRow | None:
@@ -74,6 +121,14 @@ def _panel_figures(comparison: Comparison, rows: list[ComparedRow], base: Compar
     panel = Panel(comparison, rows if base is None or base in rows else [*rows, base])
     column = panel.columns
     wanted: dict[tuple[str, ...], Statistic] = {}
+
+    def want(name: str, figure: str, statistic: Statistic) -> None:
+        """A greedy figure over all tasks; for each; and the mean of these."""
+        wanted[name, figure] = statistic
+        wanted[name, figure, MEAN_OF_TASKS] = mean_of_tasks(statistic, len(panel.tasks))
+        for position, task in enumerate(panel.tasks):
+            wanted[name, figure, task] = of_task(statistic, position)
+
     for row in rows:
         for decoding in row.decodings:
             strict, lenient = column[row.name, decoding, False], column[row.name, decoding, True]
@@ -81,34 +136,51 @@ def _panel_figures(comparison: Comparison, rows: list[ComparedRow], base: Compar
             wanted[row.name, decoding, "lenient_score"] = mean_over_tasks(lenient)
             if comparison.simulated:
                 wanted[row.name, decoding, "gap_closed"] = gap_closed(strict, panel.blind, panel.best)
-        if base is not None and GREEDY in row.decodings:
-            wanted[row.name, "gain"] = difference(column[row.name, GREEDY, True], column[base.name, GREEDY, True])
+        if GREEDY not in row.decodings:
+            continue
+        if comparison.simulated:
+            want(row.name, "gap_closed", wanted[row.name, GREEDY, "gap_closed"])
+        if base is not None and row is not base:
+            want(row.name, "gain", difference(column[row.name, GREEDY, True], column[base.name, GREEDY, True]))
     if base is not None:
-        wanted["base", "lenient_score"] = mean_over_tasks(column[base.name, GREEDY, True])
-    computed = dict(zip(wanted, panel.estimates(list(wanted.values()), levels=[LEVEL]), strict=True))
-    found = {key: to_estimate(value, bounds[0]) for key, (value, _, bounds) in computed.items()}
-    denominator, error, _ = computed.get(("base", "lenient_score"), (math.nan, math.nan, []))
+        want("", "base", mean_over_tasks(column[base.name, GREEDY, True]))
+    computed = dict(zip(wanted, panel.spreads(list(wanted.values())), strict=True))
+    found = {key: to_estimate(spread) for key, spread in computed.items()}
+
+    def relative(name: str, *task: str) -> float | None:
+        gain, of_base = computed.get((name, "gain", *task)), computed.get(("", "base", *task))
+        # Within two standard errors of 0 a ratio to it says nothing.
+        if gain is None or of_base is None or not of_base.value > 2 * of_base.standard_error:
+            return None
+        return gain.value / of_base.value
+
+    def on_task(name: str, task: str, relative_gain: float | None) -> TaskFigures:
+        return TaskFigures(
+            gap_closed=found.get((name, "gap_closed", task)), gain=found.get((name, "gain", task)),
+            relative_gain=relative_gain,
+        )  # fmt: skip
+
     result = []
     for row in rows:
-        gain = found.get((row.name, "gain")) if row is not base else None
+        shares = {task: relative(row.name, task) for task in panel.tasks}
+        known = [share for share in shares.values() if share is not None]
         spent = [own.spent for own in row.by_seed.values()]
         result.append(
             RowFigures(
                 name=row.name, run_name=row.run_name, policy=row.first.policy, seeds=tuple(row.by_seed),
                 people=panel.num_people, questions=panel.num_questions // max(len(panel.seeds), 1),
                 metrics=_metrics(row, "metrics"), lenient_metrics=_metrics(row, "lenient_metrics"),
+                metric_intervals={},
                 parse_failures={decoding: _parse_failures(row, decoding) for decoding in row.decodings},
                 scores={d: found[row.name, d, "score"] for d in row.decodings},
                 lenient_scores={d: found[row.name, d, "lenient_score"] for d in row.decodings},
                 gap_closed={d: found[row.name, d, "gap_closed"] for d in row.decodings if comparison.simulated},
-                gain=gain,
-                # Within two standard errors of 0 a ratio to it says nothing.
-                relative_gain=gain.value / denominator if gain is not None and denominator > 2 * error else None,
+                gain=found.get((row.name, "gain")), relative_gain=relative(row.name),
+                by_task={task: on_task(row.name, task, share) for task, share in shares.items()},
+                # Without the tasks that have none it would be a mean over other tasks than the one beside it.
+                mean_of_tasks=on_task(row.name, MEAN_OF_TASKS, fmean(known) if 0 < len(known) == len(shares) else None),
                 spent=Spent(
-                    gold_labels=fmean(one.gold_labels for one in spent),
-                    rl_steps=fmean(one.rl_steps for one in spent),
-                    prmu_calls=fmean(one.prmu_calls for one in spent),
-                    cpu_seconds=fmean(one.cpu_seconds for one in spent),
+                    **{name: fmean(getattr(one, name) for one in spent) for name in NUMBERS_SPENT},
                     resumed=any(one.resumed for one in spent),
                 ),
             )
@@ -159,9 +231,10 @@ def _reference_figures(comparison: Comparison) -> list[RowFigures]:
             RowFigures(
                 name=name, run_name="", policy="reference", seeds=tuple(comparison.ceilings), people=0,
                 questions=round(fmean(map(len, questions))), metrics=metrics, lenient_metrics=metrics,
-                parse_failures={}, scores={GREEDY: Estimate(value=fmean(scores))} if everywhere else {},
+                metric_intervals={}, parse_failures={},
+                scores={GREEDY: Estimate(value=fmean(scores))} if everywhere else {},
                 lenient_scores={}, gap_closed={GREEDY: Estimate(value=ends[name])} if name in ends else {}, gain=None,
-                relative_gain=None, spent=None,
+                relative_gain=None, by_task={}, mean_of_tasks=None, spent=None,
             )
         )  # fmt: skip
     return result
@@ -184,12 +257,22 @@ def map_finite(figures: RowFigures, keep: Callable[[str, float], None]) -> None:
     estimate_of("gain", figures.gain)
     if figures.relative_gain is not None:
         keep("relative_gain", figures.relative_gain)
+    on_tasks = dict(figures.by_task) | ({MEAN_OF_TASKS: figures.mean_of_tasks} if figures.mean_of_tasks else {})
+    for task, one in on_tasks.items():
+        estimate_of(f"{task}/gap_closed", one.gap_closed)
+        estimate_of(f"{task}/gain", one.gain)
+        if one.relative_gain is not None:
+            keep(f"{task}/relative_gain", one.relative_gain)
     for decoding, share in figures.parse_failures.items():
         keep(f"parse_failures/{decoding}", share)
     for kind, by_task in (("", figures.metrics), ("lenient/", figures.lenient_metrics)):
         for (task, decoding), metrics in by_task.items():
             for name, value in metrics.items():
                 keep(f"{task}/{decoding}/{kind}{name}", value)
+    for task, (low, high) in figures.metric_intervals.items():
+        metric = f"{task}/{GREEDY}/{task_named(task).primary_metric}"
+        keep(f"{metric}/low", low)
+        keep(f"{metric}/high", high)
     if figures.spent is not None:
-        for name in ("gold_labels", "rl_steps", "prmu_calls", "cpu_seconds"):
+        for name in NUMBERS_SPENT:
             keep(name, getattr(figures.spent, name))

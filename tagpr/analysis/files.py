@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from tagpr.analysis import personalization, sampled, slices
 from tagpr.analysis.contrasts import Contrast
+from tagpr.analysis.diagnostic_files import write_diagnostics
 from tagpr.analysis.figures import best_backbone_row, map_finite
 from tagpr.analysis.notes import arm_lines, contrast_definition, definitions
 from tagpr.analysis.per_person import PersonTable, per_person
-from tagpr.analysis.sections import CONTRAST_HEADINGS, Section, contrast_cells, main_columns, number_text, title_of
+from tagpr.analysis.sections import (
+    CONTRAST_HEADINGS,
+    Section,
+    contrast_cells,
+    main_columns,
+    number_text,
+    task_columns,
+    title_of,
+)
+from tagpr.analysis.text_tables import csv_text as _csv_text
+from tagpr.analysis.text_tables import pipe_table as _pipe_table
+from tagpr.analysis.text_tables import write_text as _write_text
 from tagpr.evaluation.statistics import MIN_PEOPLE
 
 
 def write_sections(sections: Sequence[Section], folder: Path) -> None:
-    """table.md, table.csv and table.tex; with fewer than 20 people per_person.md and per_person.csv too."""
+    """table.md, .csv and .tex, contrasts.csv, slices.md and .csv; with fewer than 20 people per_person.md and .csv,
+    where histories were swapped personalization.csv; and what there is to say of the rows' reasoning."""
     folder.mkdir(parents=True, exist_ok=True)
+    write_diagnostics(sections, folder)
     _write_text(folder / "table.md", "\n".join(_markdown(section) for section in sections))
     _write_text(folder / "table.csv", _csv(sections))
+    tested = [{"experiment": s.comparison.title, **_contrast_csv(one)} for s in sections for one in s.contrasts]
+    if tested:
+        _write_text(folder / "contrasts.csv", _csv_text(tested))
     _write_text(folder / "table.tex", "\n".join(_latex(section) for section in sections))
+    _write_text(folder / "slices.md", "\n".join(_slices_markdown(section) for section in sections))
+    _write_text(
+        folder / "slices.csv", _csv_text([r for s in sections for one in s.slices for r in slices.csv_rows(one)])
+    )
+    if swapped := [row for section in sections for row in section.swapped]:
+        lines = [line for row in swapped for line in personalization.csv_rows(row)]
+        _write_text(folder / "personalization.csv", _csv_text(lines))
     few = [s for s in sections if any(r.policy != "reference" and r.people < MIN_PEOPLE for r in s.figures)]
     if few:
         tables = [table for section in few for table in per_person(section.comparison)]
         _write_text(folder / "per_person.md", "\n".join(_person_markdown(table) for table in tables))
         _write_text(folder / "per_person.csv", _person_csv(tables))
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
-def _pipe_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---", *("---:" for _ in headings[1:])]
-    return ["| " + " | ".join(cells) + " |" for cells in (headings, rule, *rows)]
 
 
 def _markdown(section: Section) -> str:
@@ -47,16 +58,45 @@ def _markdown(section: Section) -> str:
     lines = [f"# {title_of(comparison)}", ""]
     lines += _pipe_table(headings, list(zip(*(column[2:] for column in columns), strict=True)))
     lines += ["", *(f"- **{line}**" for line in section.warnings)]
+    if by_task := task_columns(section):
+        lines += ["", "## By task", ""]
+        headings = [f"{column[0]} {column[1]}".strip() for column in by_task]
+        lines += _pipe_table(headings, list(zip(*(column[2:] for column in by_task), strict=True)))
     if section.contrasts:
-        lines += ["", f"## Score against {section.contrasts[0].baseline}", ""]
+        lines += ["", "## Contrasts of scores", ""]
         lines += _pipe_table(CONTRAST_HEADINGS, contrast_cells(section))
-        lines += ["", contrast_definition(len(section.contrasts))]
+        lines += ["", contrast_definition(section.comparison)]
+    if section.swapped:
+        lines += ["", "## Personalization: the same questions with other histories", ""]
+        lines += _pipe_table(
+            personalization.HEADINGS, [c for row in section.swapped for c in personalization.cells(row)]
+        )
+        lines += ["", *(f"- {line}" for line in personalization.definitions(section.swapped))]
+    if section.sampled:
+        lines += ["", "## Several answers per question", ""]
+        lines += [
+            *_pipe_table(sampled.HEADINGS, [sampled.cells(row) for row in section.sampled]),
+            "",
+            sampled.DEFINITION,
+        ]
     if arms := arm_lines(comparison):
         lines += ["", "## Arms", "", *(f"- {line}" for line in arms)]
     base = best_backbone_row(comparison)
     lines += ["", "## What the figures mean", ""]
     lines += [f"- {line}" for line in definitions(comparison, section.shown, base and base.name)]
     return "\n".join(lines) + "\n"
+
+
+def _slices_markdown(section: Section) -> str:
+    lines = [f"# {title_of(section.comparison)}: scores by kind of person", ""]
+    means = [one for one in section.slices if one.task == slices.MEAN]
+    # Rows that answered other questions than the rest stand in a table of their own.
+    for rows in dict.fromkeys(tuple(one.scores) for one in means):
+        lines += _pipe_table(
+            [*slices.HEADINGS, *rows], [slices.cells(one) for one in means if tuple(one.scores) == rows]
+        )
+        lines.append("")
+    return "\n".join([*lines, *(f"- {line}" for line in slices.definitions(section.comparison))]) + "\n"
 
 
 def _latex(section: Section) -> str:
@@ -78,7 +118,6 @@ def _escape_latex(text: str) -> str:
 def _csv(sections: Sequence[Section]) -> str:
     rows = []
     for section in sections:
-        versus = {one.name: one for one in section.contrasts}
         for row in section.figures:
             cells: dict[str, str | float] = {
                 "experiment": section.comparison.title, "run_name": row.run_name, "row": row.name,
@@ -86,8 +125,6 @@ def _csv(sections: Sequence[Section]) -> str:
                 "questions": row.questions,
             }  # fmt: skip
             map_finite(row, lambda name, value, cells=cells: cells.update({name: value}))
-            if row.name in versus:
-                cells |= _contrast_csv(versus[row.name])
             rows.append(cells)
     return _csv_text(rows)
 
@@ -97,16 +134,12 @@ def _contrast_csv(one: Contrast) -> dict[str, str | float]:
         "difference": one.difference.value, "difference/low": one.difference.low, "difference/high":
         one.difference.high, "p": one.p, "p/holm": one.adjusted_p,
     }  # fmt: skip
-    return {"baseline": one.baseline, "outcome": one.outcome, **{k: v for k, v in named.items() if v is not None}}
-
-
-def _csv_text(rows: Sequence[dict[str, str | float]]) -> str:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return {
+        "row": one.name,
+        "against": one.baseline,
+        "outcome": one.outcome,
+        **{k: v for k, v in named.items() if v is not None},
+    }
 
 
 def _person_markdown(table: PersonTable) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tagpr.analysis.comparison import ComparedRow, Comparison
-from tagpr.evaluation.statistics import MIN_PEOPLE, Statistic, bootstrap, collect, estimate
+from tagpr.evaluation.spread import Spread, spreads
+from tagpr.evaluation.statistics import Statistic, collect
 
 GREEDY, SAMPLE = "greedy", "sample"
 BLIND, BEST = "blind", "bayes"
@@ -60,6 +61,7 @@ class Panel:
                 ]
                 known = [beside.get(name, {}).get(key, math.nan) for name in (BLIND, BEST)]
                 values.append((seed, answers[0][key].user_id, key[0], [*own, *known]))
+        self.tasks = sorted({task for _, _, task, _ in values})  # the order of T in `collect`
         self.cells = collect(values, nested=comparison.simulated) if values else None
 
     @property
@@ -70,38 +72,23 @@ class Panel:
     def num_people(self) -> int:
         return 0 if self.cells is None else self.cells.num_people
 
-    def estimates(
-        self, statistics: Sequence[Statistic], *, levels: Sequence[float]
-    ) -> list[tuple[float, float, list[tuple[float, float] | None]]]:
-        """Per statistic: its value, its standard error, and an interval for each level (None with fewer than
-        MIN_PEOPLE people)."""
+    def spreads(self, statistics: Sequence[Statistic]) -> list[Spread]:
+        """Each figure's value, and how far it would move with other people and other replicates."""
         if self.cells is None or not statistics:
-            return [(math.nan, math.nan, [None for _ in levels]) for _ in statistics]
-        drawn = bootstrap(
+            return [Spread(value=math.nan, variances=(), samples=None, num_people=0) for _ in statistics]
+        return spreads(
             self.cells,
             lambda means: np.stack([one(means) for one in statistics], axis=1),
             num_resamples=NUM_RESAMPLES,
             seed=RESAMPLING_SEED,
         )
-        result = []
-        for position, statistic in enumerate(statistics):
-            samples = drawn[:, position]
-            samples = samples[np.isfinite(samples)]
-            bounds: list[tuple[float, float] | None] = [None for _ in levels]
-            if len(samples) and self.cells.num_people >= MIN_PEOPLE:
-                tails = [((1 - level) / 2, (1 + level) / 2) for level in levels]
-                bounds = [(float(low), float(high)) for low, high in (np.quantile(samples, tail) for tail in tails)]
-            error = float(samples.std()) if len(samples) else math.nan
-            result.append((estimate(self.cells, statistic), error, bounds))
-        return result
 
     def per_replicate(self, statistic: Statistic) -> list[float]:
         """The statistic in each replicate alone."""
         if self.cells is None:
             return []
-        sums, counts = self.cells.sums.sum(axis=1), self.cells.counts.sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return statistic(sums / counts[:, :, None]).tolist()
+        units = self.cells.by_replicate()
+        return statistic(units.means(np.eye(len(units.sums)))).tolist()
 
 
 def same_questions(comparison: Comparison) -> list[list[ComparedRow]]:
@@ -117,6 +104,7 @@ def same_questions(comparison: Comparison) -> list[list[ComparedRow]]:
     return list(groups.values())
 
 
-def to_estimate(value: float, bounds: tuple[float, float] | None) -> Estimate:
+def to_estimate(spread: Spread) -> Estimate:
     """With its interval where there is one."""
-    return Estimate(value=value) if bounds is None else Estimate(value=value, low=bounds[0], high=bounds[1])
+    low, high = spread.interval(LEVEL) or (None, None)
+    return Estimate(value=spread.value, low=low, high=high)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from tagpr import storage
 from tagpr.analysis.comparison import Comparison
 from tagpr.analysis.panel import GREEDY
 from tagpr.tasks import Task, task_named
@@ -35,12 +34,11 @@ def per_person(comparison: Comparison) -> list[PersonTable]:
         questions: dict[str, int] = {}
         for seed, ceiling in comparison.ceilings.items():
             given: dict[str, Sequence[Prediction | Reference]] = {}
-            for reference in storage.read_references(ceiling.folder / "references.parquet"):
+            for reference in ceiling.reference_answers:
                 given[reference.name] = [*given.get(reference.name, ()), reference]
             for row in comparison.rows:
                 if seed in row.by_seed and GREEDY in row.decodings:
-                    folder = row.by_seed[seed].evaluations[GREEDY].folder
-                    given[row.name] = storage.read_predictions(folder / "predictions.parquet")
+                    given[row.name] = row.by_seed[seed].evaluations[GREEDY].predictions
             for row_name, answers in given.items():
                 for person, (metric, number) in _metric_by_person(task, answers).items():
                     values[person, row_name].append(metric)

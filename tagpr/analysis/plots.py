@@ -7,14 +7,21 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from tagpr.analysis.attribution import COLUMNS as EDIT_COLUMNS
+from tagpr.analysis.attribution import AttributionBlock
 from tagpr.analysis.comparison import Comparison
 from tagpr.analysis.figures import RowFigures
 from tagpr.analysis.panel import BEST, BLIND, GREEDY
 from tagpr.analysis.runs import Artifact, Run
+from tagpr.chains.tags import TAGS
+from tagpr.evaluation.attribution import NO_CHAIN
+from tagpr.evaluation.attribution_effects import Effect, tag_name
+from tagpr.evaluation.statistics import MIN_PEOPLE
 
 DOTS_PER_INCH = 150
 COLOURS = {"task": "tab:blue", "tag": "tab:orange", "prmu": "tab:green", "total": "black", "dev": "tab:red"}
@@ -132,6 +139,53 @@ def plot_scores(comparison: Comparison, figures: Sequence[RowFigures], path: Pat
     )
     axis.grid(axis="x", alpha=0.3)
     return _save(figure, path)
+
+
+def plot_attribution(blocks: Sequence[AttributionBlock], path: Path) -> Path:
+    """What each step does for the answer: a panel per policy, a row per step, a column per edit; colour and upper
+    figure are the share of answers changed, the lower one is the change in score. Grey: the edit does not apply, or to
+    fewer than 20 questions."""
+    used = {tag for block in blocks for tag in block.tags}
+    tags = [tag for tag in (NO_CHAIN, *TAGS) if tag in used]
+    across = min(len(blocks), 2)
+    down = math.ceil(len(blocks) / across)
+    figure = _figure(1.2 + 6.4 * across, 0.6 + (1.2 + 0.52 * len(tags)) * down)
+    axes = list(figure.subplots(down, across, squeeze=False).flat)
+    for empty in axes[len(blocks) :]:
+        empty.set_axis_off()
+    colours = colormaps["Blues"].with_extremes(bad="whitesmoke")
+    for axis, block in zip(axes, blocks, strict=False):
+        found = [[block.effect(tag, edit) for edit in EDIT_COLUMNS] for tag in tags]
+        many = [[one is not None and one.questions >= MIN_PEOPLE for one in line] for line in found]
+        grid = [
+            [_mean(one, "changed") if enough else math.nan for one, enough in zip(line, flags, strict=True)]
+            for line, flags in zip(found, many, strict=True)
+        ]
+        axis.imshow(grid, cmap=colours, vmin=0, vmax=1, aspect="auto")
+        for y, line in enumerate(found):
+            for x, one in enumerate(line):
+                if one is None or not one.questions:
+                    continue
+                changed, score = _mean(one, "changed"), _mean(one, "score")
+                below = "" if math.isnan(score) else f"\n{score:+.2f}"
+                colour = "grey" if not many[y][x] else "white" if changed > 0.55 else "black"
+                text = f"{changed:.0%}{below}" if many[y][x] else f"n={one.questions}"
+                axis.text(x, y, text, ha="center", va="center", fontsize=7.5, color=colour)
+        axis.set_xticks(
+            range(len(EDIT_COLUMNS)), [name.replace(", ", ",\n") for name in EDIT_COLUMNS.values()], fontsize=7.5
+        )
+        axis.set_yticks(range(len(tags)), [tag_name(tag) for tag in tags], fontsize=8)
+        axis.set_title(block.name, fontsize=10)
+        for edge in (2.5, 5.5):  # fixed | rest written anew | early answers
+            axis.axvline(edge, color="black", linewidth=1)
+        axis.tick_params(length=0)
+    figure.suptitle("Share of answers that an edit of each step changes; below it the change in score", fontsize=10)
+    return _save(figure, path)
+
+
+def _mean(effect: Effect | None, quantity: str) -> float:
+    mean = effect.means.get(quantity) if effect else None
+    return math.nan if mean is None else mean.value
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -12,10 +12,15 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from tagpr.analysis.attribution import attribution_cells
+from tagpr.analysis.attribution import headings as attribution_headings
 from tagpr.analysis.figures import map_finite
 from tagpr.analysis.files import write_sections
 from tagpr.analysis.notes import fails_gate
 from tagpr.analysis.panel import BEST, BLIND
+from tagpr.analysis.personalization import SHORT_HEADINGS, short_cells
+from tagpr.analysis.process import HEADINGS as PROCESS_HEADINGS
+from tagpr.analysis.process import process_cells
 from tagpr.analysis.runs import find_runs
 from tagpr.analysis.sections import (
     CONTRAST_HEADINGS,
@@ -27,6 +32,7 @@ from tagpr.analysis.sections import (
     title_of,
 )
 from tagpr.errors import UserError
+from tagpr.evaluation.specificity import MEAN
 
 # More task columns than this do not fit a terminal of 110 columns.
 TERMINAL_TASKS = 4
@@ -57,7 +63,28 @@ class TableView:
                 cells = zip(*contrast_cells(section), strict=True)
                 columns = [(head, "", *column) for head, column in zip(CONTRAST_HEADINGS, cells, strict=True)]
                 yield Text()
-                yield _rich_table(f"score against {section.contrasts[0].baseline}", columns, red=frozenset())
+                yield _rich_table("contrasts of scores", columns, red=frozenset())
+            if section.swapped:
+                cells = zip(*(short_cells(row) for row in section.swapped), strict=True)
+                columns = [(head, "", *column) for head, column in zip(SHORT_HEADINGS, cells, strict=True)]
+                yield Text()
+                yield _rich_table("score with other histories (Specificity = own - nearest)", columns, red=frozenset())
+            if any(row.figures for row in section.process):
+                cells = zip(*process_cells(section.process, intervals=False), strict=True)
+                heads = ("row", *PROCESS_HEADINGS.values())
+                yield Text()
+                yield _rich_table("is the reasoning true?", _two_lines(heads, cells), red=frozenset())
+            for block in section.attribution:
+                if not block.why_none:
+                    cells = zip(*attribution_cells(block, "changed", intervals=False), strict=True)
+                    yield Text()
+                    title = f"{block.name}: share of answers that an edit of each step changes"
+                    yield _rich_table(title, _two_lines(attribution_headings("changed"), cells), red=frozenset())
+
+
+def _two_lines(headings: Sequence[str], columns: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Columns whose headings break at their last space."""
+    return [(*("", *head.rsplit(" ", 1))[-2:], *column) for head, column in zip(headings, columns, strict=True)]
 
 
 def _rich_table(title: str, columns: Sequence[tuple[str, ...]], *, red: frozenset[str]) -> Table:
@@ -86,6 +113,9 @@ def final_metrics(sections: Sequence[Section]) -> dict[str, float]:
     for section in sections:
         for row in section.figures:
             map_finite(row, lambda name, value, row=row.name: metrics.update({f"evaluate/{row}/{name}": value}))
+        for row in section.swapped:
+            for name in ("gain", "specificity"):
+                metrics[f"evaluate/{row.name}/{name}"] = row.personal[MEAN].figures[name].value
     return metrics
 
 
@@ -94,7 +124,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="tagpr-table", description="One table of every run in a folder.")
     parser.add_argument("place", type=Path, metavar="PLACE", help="a run's folder, or one above several: runs/lab")
     parser.add_argument("--out", type=Path, help="where the files go (PLACE where it is not given)")
-    parser.add_argument("--baseline", help="the row that others are compared with (sft where it is not given)")
+    parser.add_argument(
+        "--baseline", help="compare every row with this one, without claims (else: evaluation.contrasts)"
+    )
     parser.add_argument("--plots", action="store_true", help="draw gap_closed.png, and training.png in each run")
     arguments = parser.parse_args(argv)
     out = arguments.out or arguments.place
@@ -107,12 +139,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(f"{out}: cannot be written ({error.strerror}). Give another folder with --out.") from None
         drawn: list[Path] = []
         if arguments.plots:
-            from tagpr.analysis.plots import plot_scores, plot_training
+            from tagpr.analysis.plots import plot_attribution, plot_scores, plot_training
 
             drawn = [plot_training(run, run.folder) for run in runs]
             for number, section in enumerate(sections):
                 name = "scores.png" if len(sections) == 1 else f"scores_{number}.png"
                 drawn.append(plot_scores(section.comparison, section.figures, out / name))
+                blocks = [block for block in section.attribution if not block.why_none]
+                if blocks:
+                    drawn.append(plot_attribution(blocks, out / name.replace("scores", "attribution")))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

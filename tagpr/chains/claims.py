@@ -14,17 +14,21 @@ from typing import Any
 from tagpr.chains.tags import Span, cited_entries, split_at_citations
 from tagpr.data.simulated.clauses import CLAUSE_OF_TEXT, COMMA, Clause, clause_code, read_rule
 from tagpr.data.simulated.evidence import is_whole, line_is_true, query_is_true, read_entry
-from tagpr.data.simulated.grammar import read_facts, read_keywords, split_words
+from tagpr.data.simulated.grammar import read_facts, split_words
 from tagpr.data.simulated.lexicon import ASPECTS, TAG_LABELS
-from tagpr.data.simulated.logic import LOGIC_TASKS, RULES, answers, encode, write_answer
-from tagpr.data.simulated.reasoning import PATTERN, QUERY, SO, USER, VARY, read_manner, rule_of
-from tagpr.data.simulated.style import STYLE_TASKS, read_style, write_style
+from tagpr.data.simulated.logic import LOGIC_TASKS
+from tagpr.data.simulated.reasoning import CHAIN_CUES, VARY, read_manner
+from tagpr.data.simulated.style import STYLE_TASKS, read_style
+from tagpr.data.simulated.truth import preferred_answer, true_rule
 from tagpr.types import ProfileEntry
 
 EVIDENCE_TAGS = ("examine_examples", "identify_patterns", "infer_preference")  # whose citations count as evidence
 RULE_TAG, APPLIED_TAG = "infer_preference", "apply_preference"
 
+# How a step opens. With fewer tags than nine a span may hold several steps, of which one is the tag's own.
+_CUE = re.compile(rf"\b({'|'.join(CHAIN_CUES)})\s*:")
 _GROUPS = re.compile(r"((?:<[0-9]{1,4}>\s*)+)([^<]*)")
+_NUMBERS = re.compile(r"((?:<[0-9]{1,4}>\s*)+)")
 _LEVELS = re.compile(rf"\b({'|'.join(ASPECTS['S3'])}) ([a-z]+) ([1-5])\b")
 _TAGS = re.compile(rf"\b({'|'.join(TAG_LABELS)}) ([a-z]+) ({'|'.join(ASPECTS['S2'])})\b")
 _OTHERS = re.compile(rf"\b(after|before) ({'|'.join(ASPECTS['S2'])}) ({'|'.join(TAG_LABELS)})\b")
@@ -47,8 +51,15 @@ def knows(task: str) -> bool:
 def read_claims(task: str, spans: Sequence[Span]) -> Claims:
     """Rule and answer of the last spans that state them, and every entry cited on the way to the rule."""
     rules = [rule for span in spans if span.tag == RULE_TAG and (rule := _read_rule(task, span.text)) is not None]
-    applied = [said for span in spans if span.tag == APPLIED_TAG and (said := _after(SO, span.text))]
-    evidence = (number for span in spans if span.tag in EVIDENCE_TAGS for number in cited_entries(span.text))
+    applied = [said for span in spans if span.tag == APPLIED_TAG and (said := _behind("so", span.text))]
+    evidence = (
+        number
+        for span in spans
+        if span.tag in EVIDENCE_TAGS
+        for cue, said in _steps(span.text)
+        if cue != "but"  # what contradicts the rule is no evidence of it
+        for number in cited_entries(said)
+    )
     return Claims(
         rule=rules[-1] if rules else None,
         cited=tuple(dict.fromkeys(evidence)),
@@ -56,15 +67,10 @@ def read_claims(task: str, spans: Sequence[Span]) -> Claims:
     )
 
 
-def true_rule(truth: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The person's rule or style in the form of `Claims.rule`."""
-    return truth["rule"] if "rule" in truth else truth["style"]
-
-
 def examined_truly(task: str, text: str, shown: Sequence[ProfileEntry]) -> bool:
     """Whether every entry that the span cites exists and all that is said of it is so (`evidence.line_is_true`; in S4,
     S5, S7 the entry's own text, ending included)."""
-    said = split_at_citations(text)
+    said = split_at_citations(_steps(text)[0][1])
     return bool(said) and all(
         1 <= number <= len(shown) and _entry_is_so(task, beside, number, shown) for number, beside in said
     )
@@ -76,27 +82,27 @@ def pattern_holds(task: str, text: str, shown: Sequence[ProfileEntry]) -> bool:
     S1, S2, S3: each group of citations with its clause. S4, S5, S7: every part that the span names. `vary`: no aspect
     (no part's value) explains all of the cited entries.
     """
-    cited = cited_entries(text)
+    said = _own_step("pattern", text)
+    cited = cited_entries(said)
     if len(cited) < max(1, min(2, len(shown))) or not all(1 <= number <= len(shown) for number in cited):
         return False
-    if VARY in text.split():
+    if VARY in said.split():
         return len(cited) >= 2 and not set.intersection(*(_values(task, number, shown) for number in cited))
     if task in STYLE_TASKS:
-        manner = read_manner(task, _GROUPS.sub(r"\2", _after(PATTERN, text) or text))
+        manner = read_manner(task, _GROUPS.sub(r"\2", said))
         if manner is None:
             return False
         return all(_own_style(task, shown[number - 1]) == manner for number in cited)
-    said_first = (_after(PATTERN, text) or text).lstrip()
-    return said_first.startswith("<") and all(
-        (clause := CLAUSE_OF_TEXT[task].get(" ".join(said.split()))) is not None
+    return said.startswith("<") and all(
+        (clause := CLAUSE_OF_TEXT[task].get(" ".join(decides.split()))) is not None
         and all(_shows(task, clause, number, shown) for number in cited_entries(numbers))
-        for numbers, said in _GROUPS.findall(text)
+        for numbers, decides in _GROUPS.findall(said)
     )
 
 
 def query_read_truly(task: str, text: str, query: str) -> bool:
     """Whether all that the span says of the question is so; S4, S5, S7: it holds words of the question alone."""
-    said = _after(QUERY, text) or text
+    said = _own_step("query", text)
     if task in STYLE_TASKS:
         return bool(said.split()) and set(split_words(said)) <= set(split_words(query))
     return query_is_true(task, said, query)
@@ -112,38 +118,69 @@ def application_follows(task: str, rule: Mapping[str, Any] | None, applied: str 
     if rule is None or applied is None:
         return False
     if task in STYLE_TASKS:
-        return split_words(applied) == split_words(write_style(task, rule, read_keywords(query)))
-    facts = read_facts(task, query)
-    if not is_whole(task, facts):
-        return False
-    codes = answers(encode(task, [facts], [False]), [RULES[task].index(rule_of(rule))])
-    return applied == write_answer(task, int(codes[0, 0]), facts)
+        return split_words(applied) == split_words(preferred_answer(task, rule, query))
+    return is_whole(task, read_facts(task, query)) and applied == preferred_answer(task, rule, query)
 
 
 def reword(text: str) -> str:
     """The same said in another order: `food soggy 2` becomes `food 2 soggy`, `seaside pier place` `seaside place
-    pier`, `after mood cosy` `after cosy mood`; groups of citations change places, each with what is said of it, and so
-    do the clauses of a rule."""
-    cue, _, said = text.partition(f"{PATTERN} ")
-    groups = [match[0].strip() for match in _GROUPS.finditer(said)]
-    if len(groups) > 1:
-        return f"{cue}{PATTERN} {' '.join(reversed(groups))}"
-    cue, mark, said = text.partition(f"{USER} ")
-    if mark:
-        return f"{cue}{mark}{COMMA.join(reversed(said.split(COMMA)))}"
+    pier`, `after mood cosy` `after cosy mood`; citations change places, each with what is said of it, and so do the
+    clauses of a rule."""
+    pieces = ["", "", *re.split(rf"({_CUE.pattern}\s*)", text)]  # mark, cue, said, mark, cue, said ...
+    new = []
+    for mark, cue, said in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True):
+        own = said.rstrip()
+        turned = COMMA.join(reversed(own.split(COMMA))) if cue == "user" else _turned(own)
+        new += [mark, turned if cue in ("user", "pattern") else _reordered(turned), said[len(own) :]]
+    return "".join(new)
+
+
+def _reordered(text: str) -> str:
     text = _TAGS.sub(r"\1 \3 \2", text)
     text = _OTHERS.sub(r"\1 \3 \2", text)
     return _LEVELS.sub(r"\1 \3 \2", text)
 
 
-def _after(cue: str, text: str) -> str | None:
-    """What stands behind a cue, the mark between them left to taste; None where there is no cue or nothing."""
-    match = re.match(rf"\s*{cue.split()[0]}\s*:?\s+(.*)", text, re.DOTALL)
-    return (match[1].strip() or None) if match else None
+def _turned(text: str) -> str:
+    """Citations in reverse order, each group of them with what is said of it; `vary` is said of all and stays last.
+    One group: its numbers in reverse. Where nothing is said of the last one all stay, or it would take what is said of
+    another."""
+    said, vary, behind = text.rpartition(f" {VARY}")
+    if behind or not vary:
+        said, vary = text, ""
+    before, *rest = _NUMBERS.split(said)  # said, numbers, said ...
+    groups = list(zip(rest[::2], rest[1::2], strict=True))
+    if len(groups) == 1:
+        ((numbers, of_them),) = groups
+        gap = numbers[len(numbers.rstrip()) :]
+        return f"{before}{' '.join(reversed(numbers.split()))}{gap}{of_them}{vary}"
+    if not groups or not groups[-1][1].strip():
+        return text
+    return before + " ".join(f"{numbers}{of_them}".strip() for numbers, of_them in reversed(groups)) + vary
+
+
+def _steps(text: str) -> list[tuple[str, str]]:
+    """(cue, what is said behind it) of each step of a span; the cue of what stands before the first is ""."""
+    before, *rest = _CUE.split(text)  # said, cue, said, cue, said ...
+    return [("", before.strip()), *zip(rest[::2], (said.strip() for said in rest[1::2]), strict=True)]
+
+
+def _behind(cue: str, text: str) -> str:
+    """What the last step with this cue says, else what stands behind the cue without its mark; "" for neither."""
+    first, *steps = _steps(text)
+    said = dict(steps).get(cue)
+    if said is None and first[1].split()[:1] == [cue]:
+        return first[1].removeprefix(cue).strip()
+    return said or ""
+
+
+def _own_step(cue: str, text: str) -> str:
+    """What a tag's span says behind the tag's cue; without one what it says before any."""
+    return _behind(cue, text) or _steps(text)[0][1]
 
 
 def _read_rule(task: str, text: str) -> Mapping[str, Any] | None:
-    said = " ".join((_after(USER, text) or text).split())
+    said = " ".join(_own_step("user", text).split())
     if task in STYLE_TASKS:
         return read_manner(task, said)
     rule = read_rule(task, said)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tagpr.data.http_file import NotThereError, UnreachableError, fetch
+from tagpr.data.json_files import iterate_json_list
 from tagpr.data.lamp_files import OFFICIAL_SPLITS, read_outputs
 from tagpr.errors import BadInputError, UserError
 from tagpr.tasks import task_named
@@ -42,9 +42,6 @@ MEASURED_BYTES = {
     ("LaMP_3", "dev"): 401_034_862,
     ("LaMP_5", "dev"): 272_410_629,
 }
-
-_READ_CHARACTERS = 1 << 20
-_SPACE = re.compile(r"\s*")
 
 
 class UnexpectedSizeError(UserError):
@@ -100,45 +97,6 @@ def files_of(task: str, form: str, splits: Sequence[str], *, any_count: bool) ->
 # --- looking at a file -----------------------------------------------------------------------------------------------
 
 
-def iterate_array(path: Path) -> Iterator[Any]:
-    """The items of a JSON list, one in memory at a time. Raises BadInputError where the list is broken or cut off."""
-    decoder = json.JSONDecoder()
-    try:
-        with path.open(encoding="utf-8-sig") as file:
-            text, at = file.read(_READ_CHARACTERS), 0
-            at = _past_space(text, 0)
-            if text[at : at + 1] != "[":
-                raise BadInputError(f"{path}: begins with {text[:15]!r}, expected a JSON list.")
-            at += 1
-            while True:
-                at = _past_space(text, at)
-                if text[at : at + 1] == ",":
-                    at += 1
-                    continue
-                if text[at : at + 1] == "]":
-                    if text[at + 1 :].strip() or file.read().strip():
-                        raise BadInputError(f"{path}: goes on behind the end of its list. Download it again.")
-                    return
-                try:
-                    item, at = decoder.raw_decode(text, at)
-                except json.JSONDecodeError:
-                    # Twice as much each time, so that a long item is not read over and over.
-                    more = file.read(max(_READ_CHARACTERS, len(text) - at))
-                    if not more:
-                        raise BadInputError(f"{path}: is broken or cut off, no JSON list. Download it again.") from None
-                    text, at = text[at:] + more, 0
-                    continue
-                yield item
-    except UnicodeDecodeError:
-        raise BadInputError(f"{path}: is not UTF-8. Download it again.") from None
-
-
-def _past_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    assert found
-    return found.end()
-
-
 def read_ids(file: LampFile, path: Path) -> set[str]:
     """The ids in a file.
 
@@ -167,7 +125,7 @@ def read_ids(file: LampFile, path: Path) -> set[str]:
 
 
 def _question_ids(path: Path) -> Iterator[str]:
-    for position, item in enumerate(iterate_array(path)):
+    for position, item in enumerate(iterate_json_list(path)):
         if not isinstance(item, dict) or "id" not in item or "profile" not in item:
             raise BadInputError(f"{path}, item {position}: found {item!r:.60}, expected a question with its profile.")
         yield str(item["id"])

@@ -6,12 +6,13 @@ A question is `{"id", "input", "profile": [...]}` with an optional `user_id`; go
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagpr.data.json_files import read_json_input
+from tagpr.data.json_files import iterate_json_list, read_json_input
 from tagpr.errors import BadInputError
 from tagpr.tasks import ALL_TASKS, Task, task_named
 from tagpr.types import ProfileEntry
@@ -19,6 +20,8 @@ from tagpr.types import ProfileEntry
 OFFICIAL_SPLITS = ("train", "dev", "test")
 # Some copies of the data name the movie task after its place in the paper.
 OTHER_NAMES = {"LaMP_2M": "LaMP_2"}
+# In LaMP's own files the movie task and the news task bear one name.
+OFFICIAL_NAMES = {"LaMP_2N": "LaMP_2"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,15 +50,23 @@ class LampQuestion:
 
 
 def find_splits(folder: Path) -> list[SplitFiles]:
-    """Official splits in a folder: `{split}/{split}_questions.json` or `{split}_questions.json`, in official order."""
+    """Official splits in a folder: `{split}/{split}_questions.json` or `{split}_questions.json`, in official order.
+
+    A split that is half there, or a folder or a dead link in a file's place, is found too, to be complained of by who
+    reads it: left out in quiet it would change which people are tested.
+    """
     found = []
     for split in OFFICIAL_SPLITS:
         for place in (folder / split, folder):
-            questions = place / f"{split}_questions.json"
-            if questions.is_file():
-                found.append(SplitFiles(split=split, questions=questions, outputs=place / f"{split}_outputs.json"))
+            questions, outputs = place / f"{split}_questions.json", place / f"{split}_outputs.json"
+            if _is_there(questions) or _is_there(outputs):
+                found.append(SplitFiles(split=split, questions=questions, outputs=outputs))
                 break
     return found
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_file() or path.is_dir() or path.is_symlink()
 
 
 def find_task_folders(root: Path) -> list[Path]:
@@ -90,12 +101,21 @@ def _some(ids: Sequence[str]) -> str:
 def _read_id(item: Mapping[str, Any], place: str) -> str:
     value = item.get("id")
     if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise BadInputError(f"{place}: id is {value!r}, expected a text or a whole number. Give every item its own id.")
-    return str(value)
+        raise BadInputError(
+            f"{place}: id is {_shown(item, 'id')}, expected a text or a whole number. Give every item its own id."
+        )
+    return _check_text(str(value), place)
+
+
+def _shown(item: Mapping[str, Any], field: str) -> str:
+    """A field as its file has it, shortened."""
+    return f"{json.dumps(item[field]):.60}" if field in item else "missing"
 
 
 def _check_text(text: str, place: str) -> str:
     """The text itself, if it can be written anywhere. JSON lets half a character through."""
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError as error:
@@ -110,7 +130,8 @@ def read_outputs(path: Path) -> tuple[str | None, dict[str, Any]]:
     """The task's name (None where the file has none) and the output of each id, of golds or of predictions."""
     value = read_json_input(path)
     if not isinstance(value, dict) or not isinstance(value.get("golds"), list):
-        found = f"an object with {', '.join(value) or 'nothing'}" if isinstance(value, dict) else type(value).__name__
+        fields = ", ".join(map(repr, list(value)[:5])) if isinstance(value, dict) else ""
+        found = f"an object with {fields or 'nothing in it'}" if isinstance(value, dict) else f"{json.dumps(value):.40}"
         raise BadInputError(
             f'{path}: found {found}, expected {{"task": "LaMP_3", "golds": [{{"id": "...", "output": "..."}}]}}.'
         )
@@ -122,7 +143,7 @@ def read_outputs(path: Path) -> tuple[str | None, dict[str, Any]]:
             )
         record_id = _read_id(item, f"{path}, gold {position}")
         if "output" not in item:
-            raise BadInputError(f"{path}, id {record_id}: no output, only {', '.join(item)}. Every gold needs one.")
+            raise BadInputError(f"{path}, id {record_id}: no output, only {', '.join(item)}. Every id needs one.")
         if record_id in outputs:
             raise BadInputError(
                 f"{path}, id {record_id}: stands there twice. Ids must be unique; remove one of the two."
@@ -132,15 +153,10 @@ def read_outputs(path: Path) -> tuple[str | None, dict[str, Any]]:
     return (None if task is None else str(task)), outputs
 
 
-def read_questions(path: Path) -> list[dict[str, Any]]:
-    """The questions of a file, each checked for id, input and profile."""
-    value = read_json_input(path)
-    if not isinstance(value, list):
-        raise BadInputError(f"{path}: found {type(value).__name__}, expected a list of questions.")
-    if not value:
-        raise BadInputError(f"{path}: the list of questions is empty.")
+def iterate_questions(path: Path) -> Iterator[dict[str, Any]]:
+    """The questions of a file, one in memory at a time, each checked for id, input and profile."""
     seen: set[str] = set()
-    for position, item in enumerate(value):
+    for position, item in enumerate(iterate_json_list(path)):
         place = f"{path}, question {position}"
         if not isinstance(item, dict):
             raise BadInputError(f'{place}: found {item!r:.60}, expected {{"id", "input", "profile"}}.')
@@ -150,30 +166,34 @@ def read_questions(path: Path) -> list[dict[str, Any]]:
             raise BadInputError(f"{place}: stands there twice. Ids must be unique; remove one of the two questions.")
         seen.add(record_id)
         if not isinstance(item.get("input"), str) or not item["input"].strip():
-            raise BadInputError(f"{place}: input is {item.get('input')!r:.60}, expected the question's text.")
+            raise BadInputError(f"{place}: input is {_shown(item, 'input')}, expected the question's text.")
         if not isinstance(item.get("profile"), list):
-            raise BadInputError(f"{place}: profile is {item.get('profile')!r:.60}, expected a list (it may be empty).")
-    return value
+            raise BadInputError(f"{place}: profile is {_shown(item, 'profile')}, expected a list (it may be empty).")
+        yield item
+    if not seen:
+        raise BadInputError(f"{path}: the list of questions is empty.")
 
 
-def task_by_name(name: str | None, folder: Path) -> Task:
+def task_by_name(name: str | None, files: SplitFiles, folder: Path) -> Task:
     """The task that an outputs file names, or its folder where it names none."""
-    name = folder.name if name is None else name
     try:
-        return task_named(OTHER_NAMES.get(name, name))
+        return task_named(OTHER_NAMES.get(name, name) if name is not None else folder.name)
     except BadInputError as error:
-        raise BadInputError(f'{folder}: {error} The name stands in the outputs file\'s "task".') from None
+        if name is not None:
+            raise BadInputError(f'{files.outputs}: its "task": {error}') from None
+        raise BadInputError(
+            f'{folder}: {error} The folder\'s name was taken, because no outputs file has a "task".'
+        ) from None
 
 
-def infer_task(name: str | None, questions: Sequence[Mapping[str, Any]], folder: Path) -> Task:
+def infer_task(name: str | None, files: SplitFiles, folder: Path) -> Task:
     """As `task_by_name`, and LaMP-2's two data sets, which bear one name, told apart by their profiles' fields."""
-    task = task_by_name(name, folder)
-    fields = next(
-        (set(q["profile"][0]) for q in questions if q["profile"] and isinstance(q["profile"][0], dict)), set()
-    )
-    if task.name == "LaMP_2" and "category" in fields and "tag" not in fields:
-        return ALL_TASKS["LaMP_2N"]
-    return task
+    task = task_by_name(name, files, folder)
+    if task.name != "LaMP_2":
+        return task
+    profiles = (question["profile"] for question in iterate_questions(files.questions))
+    fields = next((set(profile[0]) for profile in profiles if profile and isinstance(profile[0], dict)), set())
+    return ALL_TASKS["LaMP_2N"] if "category" in fields and "tag" not in fields else task
 
 
 def date_key(entry: ProfileEntry) -> tuple[int, ...] | None:
@@ -186,8 +206,10 @@ def date_key(entry: ProfileEntry) -> tuple[int, ...] | None:
 
 def oldest_first(profile: Sequence[ProfileEntry]) -> tuple[ProfileEntry, ...]:
     """The entries by date where all have one (`YYYY-MM-DD`, shorter, or a Unix time); in the file's order where not."""
+    if not all(entry.date for entry in profile):
+        return tuple(profile)
     keys = [date_key(entry) for entry in profile]
-    if any(key is None for key in keys):
+    if None in keys:
         return tuple(profile)
     order = sorted(range(len(profile)), key=lambda i: (keys[i], i))
     return tuple(profile[i] for i in order)
@@ -200,57 +222,106 @@ def _read_entry(task: Task, raw: Any, place: str) -> ProfileEntry:
         entry = task.entry(raw)
     except ValueError as error:
         raise BadInputError(f"{place}: {error} (read as {task.name}; is this the right task for the file?).") from None
-    for text in (entry.input, entry.response, entry.title):
+    for text in (entry.input, entry.response, entry.title, entry.entry_id, entry.date):
         _check_text(text, place)
     return entry
 
 
-def read_split(files: SplitFiles, folder: Path) -> tuple[Task, list[LampQuestion]]:
-    """The questions of one official split with their golds.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenSplit:
+    """One official split whose golds are read and whose questions, which may be many gigabytes, are yet to be."""
 
+    files: SplitFiles
+    task: Task
+    golds: Mapping[str, Any] | None  # as in the file; None: withheld
+
+    def questions(self) -> Iterator[LampQuestion]:
+        """Every question with its gold, in the file's order, one in memory at a time.
+
+        Raises:
+            BadInputError: whatever is wrong, with file and id, where it is met.
+        """
+        golds, outputs = self.golds, self.files.outputs
+        ids: set[str] = set()
+        without_gold = []
+        for raw in iterate_questions(self.files.questions):
+            ids.add(raw["id"])
+            if golds is not None and raw["id"] not in golds:
+                without_gold.append(raw["id"])
+            else:
+                yield self._question(raw)
+        if without_gold:
+            raise BadInputError(
+                f"{self.files.questions}: {len(without_gold)} of {len(ids)} questions have no gold in "
+                f"{outputs.name}: {_some(without_gold)}. The two files must hold the same ids."
+            )
+        without_question = [record_id for record_id in golds or () if record_id not in ids]
+        if without_question:
+            raise BadInputError(
+                f"{outputs}: {len(without_question)} of {len(golds or ())} golds have no question in "
+                f"{self.files.questions.name}: {_some(without_question)}. The two files must hold the same ids."
+            )
+
+    def _question(self, raw: Mapping[str, Any]) -> LampQuestion:
+        record_id = raw["id"]
+        place = f"{self.files.questions}, id {record_id}"
+        question = _check_text(raw["input"], place)
+        profile = [_read_entry(self.task, item, f"{place}, profile entry {i}") for i, item in enumerate(raw["profile"])]
+        return LampQuestion(
+            record_id=_check_text(record_id, place),
+            user_id=_read_user(raw, place),
+            official_split=self.files.split,
+            question=question,
+            query=self.task.read_question(question).query,
+            gold=self._gold(record_id),
+            profile=oldest_first(profile),
+        )
+
+    def _gold(self, record_id: str) -> str | None:
+        if self.golds is None:
+            return None
+        place = f"{self.files.outputs}, id {record_id}"
+        try:
+            gold = self.task.read_gold(self.golds[record_id])
+        except ValueError as error:
+            raise BadInputError(f"{place}: {error} (read as {self.task.name}).") from None
+        return _check_text(gold, place)
+
+
+def _read_user(raw: Mapping[str, Any], place: str) -> str:
+    value = raw.get("user_id")
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise BadInputError(f"{place}: user_id is {_shown(raw, 'user_id')}, expected a text or a whole number.")
+    return _check_text(str(value).strip(), place)
+
+
+def open_split(
+    files: SplitFiles, folder: Path, *, golds_optional: bool = False, beside: str | None = None
+) -> OpenSplit:
+    """One official split, its golds read.
+
+    Args:
+        folder: its name is the task's where no golds name it.
+        golds_optional: LaMP withholds those of its test set.
+        beside: the task's name in another split's golds, where this one's are withheld.
     Raises:
-        BadInputError: whatever is wrong, with file and id.
+        BadInputError: no golds, damaged golds, no such task.
     """
-    questions = read_questions(files.questions)
-    if not files.outputs.is_file():
+    if _is_there(files.outputs):
+        name, golds = read_outputs(files.outputs)
+    elif golds_optional:
+        name, golds = beside, None
+    else:
         raise BadInputError(
             f"{files.questions}: its golds are missing, expected {files.outputs}. Put the file there, or take the "
             "questions away."
         )
-    name, golds = read_outputs(files.outputs)
-    task = infer_task(name, questions, folder)
-    ids = {question["id"] for question in questions}
-    without_gold = [question["id"] for question in questions if question["id"] not in golds]
-    if without_gold:
-        raise BadInputError(
-            f"{files.questions}: {len(without_gold)} of {len(questions)} questions have no gold in "
-            f"{files.outputs.name}: {_some(without_gold)}. The two files must hold the same ids."
-        )
-    without_question = [record_id for record_id in golds if record_id not in ids]
-    if without_question:
-        raise BadInputError(
-            f"{files.outputs}: {len(without_question)} of {len(golds)} golds have no question in "
-            f"{files.questions.name}: {_some(without_question)}. The two files must hold the same ids."
-        )
-    read = []
-    for raw in questions:
-        record_id = raw["id"]
-        place = f"{files.questions}, id {record_id}"
-        try:
-            gold = task.read_gold(golds[record_id])
-        except ValueError as error:
-            raise BadInputError(f"{files.outputs}, id {record_id}: {error} (read as {task.name}).") from None
-        profile = [_read_entry(task, item, f"{place}, profile entry {i}") for i, item in enumerate(raw["profile"])]
-        question = _check_text(raw["input"], place)
-        read.append(
-            LampQuestion(
-                record_id=record_id,
-                user_id="" if raw.get("user_id") is None else str(raw["user_id"]),
-                official_split=files.split,
-                question=question,
-                query=task.read_question(question).query,
-                gold=_check_text(gold, f"{files.outputs}, id {record_id}"),
-                profile=oldest_first(profile),
-            )
-        )
-    return task, read
+    return OpenSplit(files=files, task=infer_task(name, files, folder), golds=golds)
+
+
+def read_split(files: SplitFiles, folder: Path) -> tuple[Task, list[LampQuestion]]:
+    """The questions of one official split with their golds, all at once. Raises BadInputError."""
+    split = open_split(files, folder)
+    return split.task, list(split.questions())

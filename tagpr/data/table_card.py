@@ -15,7 +15,7 @@ def card_text(
     task: Task,
     form: str,
     columns: Mapping[str, str],
-    settings: Mapping[str, int | None],
+    settings: Mapping[str, int | bool | str | None],
     figures: Mapping[str, float],
     reasons: Mapping[str, str],
     records: Sequence[Record],
@@ -52,8 +52,11 @@ def card_text(
         "",
         "## What to keep in mind",
         "",
-        "- A question's history is what the same person answered before it, earlier questions included; their later "
-        "answers and the question itself are never in it.",
+        "- A question's history is what the same person answered before "
+        + ("it, earlier questions included" if settings["questions_in_history"] else "their first question")
+        + "; their later answers and the question itself are never in it. Which golds stand in histories, and what "
+        "training goes without for that, is in `leaks.json`; `data.questions_in_history=false` ends every history "
+        "before its person's first question.",
         "- Rows of one date, and all rows where there is no date column, keep the file's order."
         if "date" in columns
         else "- There is no date column: the file's order is taken for the order in time.",

@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tagpr.data.json_files import check_start
 from tagpr.errors import BadInputError
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -44,6 +45,11 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> list[TableRow]:
     try:
         if path.stat().st_size == 0:
             raise BadInputError(f"{path}: the file is empty, expected a table with {', '.join(columns.values())}.")
+        if suffix in SUFFIXES and suffix != ".parquet":
+            with path.open("rb") as file:
+                start = file.readline(4096)
+            if start.strip():
+                check_start(path, start, expected=f"a table with {', '.join(columns.values())}")
         if suffix in (".csv", ".tsv"):
             cells = _read_csv(path, columns, separator="\t" if suffix == ".tsv" else ",")
         elif suffix == ".parquet":
@@ -73,7 +79,8 @@ def read_rows(path: Path, columns: Mapping[str, str]) -> list[TableRow]:
 def _check_columns(path: Path, found: Sequence[str], columns: Mapping[str, str]) -> None:
     for field, name in columns.items():
         if name not in found:
-            by_folded = {str(column).strip().lower(): column for column in found}
+            unused = [column for column in found if column not in columns.values()]
+            by_folded = {str(column).strip().lower(): column for column in unused}
             near = difflib.get_close_matches(name.strip().lower(), by_folded, n=1, cutoff=0.5)
             hint = f" Did you mean data.columns.{field}={by_folded[near[0]]!r}?" if near else ""
             if len(found) == 1 and any(mark in found[0] for mark in ";\t|"):
@@ -115,8 +122,9 @@ def _read_csv(path: Path, columns: Mapping[str, str], *, separator: str) -> Iter
     except pa.ArrowInvalid as error:
         if "UTF8" in str(error):
             raise BadInputError(_where_not_utf8(path)) from None
+        said = "".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in str(error)[:200])
         raise BadInputError(
-            f"{path}: {str(error).splitlines()[0][:200]}. Every row must have the header's {len(header)} columns; put "
+            f"{path}: {said}. Every row must have the header's {len(header)} columns; put "
             'cells that hold separators or line breaks into quotes, and write a quote in them twice ("").'
         ) from None
     return _columns_to_cells(path, table, columns)
@@ -129,9 +137,12 @@ def _read_parquet(path: Path, columns: Mapping[str, str]) -> Iterable[tuple[int,
     try:
         _check_columns(path, parquet.read_schema(path).names, columns)
         table = parquet.read_table(path, columns=list(columns.values()))
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        # Arrow tells of damage inside a file by an OSError without a number.
         raise BadInputError(
-            f"{path}: is no whole Parquet file ({str(error).splitlines()[0][:120]}). Write it again."
+            f"{path}: is no whole Parquet file ({str(error).splitlines()[0][:120].rstrip('.')}). Write it again."
         ) from None
     return _columns_to_cells(path, table, columns)
 
@@ -158,8 +169,16 @@ def _read_json_lines(path: Path, columns: Mapping[str, str]) -> list[tuple[int, 
             place = f"{path}, line {number}"
             try:
                 row = json.loads(line)
-            except (ValueError, RecursionError) as error:  # ValueError: a number of too many digits, too
-                raise BadInputError(f"{place}: {error}. Expected one JSON object per line.") from None
+            except json.JSONDecodeError as error:
+                rest = line[error.pos : error.pos + 20].strip()
+                raise BadInputError(
+                    f"{place}, column {error.pos + 1}: {error.msg}, "
+                    f"{f'found {rest!r}' if rest else 'where the line ends'}. Expected one JSON object per line."
+                ) from None
+            except (ValueError, RecursionError):
+                raise BadInputError(
+                    f"{place}: nested too deeply, or a number of thousands of digits. Expected a JSON object per line."
+                ) from None
             if not isinstance(row, dict):
                 raise BadInputError(f"{place}: found {line.strip()[:40]!r}, expected one JSON object per line.")
             found.update(dict.fromkeys(row))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tagpr.data.lamp import name_people
+from tagpr.data.lamp import name_people, outline, shared_ids
 from tagpr.data.lamp_files import LampQuestion, SplitFiles, read_split
+from tagpr.data.leaks import entry_hashes, telltale_hash
 from tagpr.errors import BadInputError
 from tagpr.tasks import Task
 
@@ -47,20 +48,20 @@ def read_people(task: Task, questions: Path, golds: Path) -> People:
             f"{questions}: its profiles are {found.name}'s, expected {task.name}'s. Set --task {found.name}, or give "
             "the questions of the golds."
         )
-    named = name_people(asked)
+    outlines = [outline(task, question) for question in asked]
+    people = name_people(outlines)
+    named = [replace(question, user_id=person.user_id) for question, person in zip(asked, people, strict=True)]
     by_data = sum(bool(question.user_id) for question in asked)
     known_by = {0: "profile overlap", len(asked): "the questions' user_id"}.get(
         by_data, "user_id, else profile overlap"
     )
+    if several := shared_ids(outlines, people):
+        known_by += f" ({len(several)} with one profile under several ids count once)"
     return People(
         person_of={question.record_id: question.user_id for question in named},
         known_by=known_by,
         leaks=leak_report(task, named),
     )
-
-
-def _key(text: str | None) -> str | None:
-    return None if text is None else " ".join(text.split())
 
 
 def leak_report(task: Task, questions: Sequence[LampQuestion]) -> dict[str, Any]:
@@ -75,12 +76,8 @@ def leak_report(task: Task, questions: Sequence[LampQuestion]) -> dict[str, Any]
     holders: defaultdict[str, Counter[int]] = defaultdict(Counter)
     num_questions: Counter[str] = Counter(question.user_id for question in questions)
     for question in questions:
-        entry_input, response = task.telltale(question.query, question.gold or "")
-        telltales.append(hash((_key(entry_input), _key(response))))
-        keys = {
-            hash((_key(entry.input) if entry_input is not None else None, _key(entry.response)))
-            for entry in question.profile
-        }
+        telltales.append(telltale_hash(task, question.query, question.gold or ""))
+        keys = {key for entry in question.profile for key in entry_hashes(entry)}
         own.append(telltales[-1] in keys)
         if num_questions[question.user_id] > 1:
             holders[question.user_id].update(keys)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tagpr.data.simulated.observer import reference_answers
+from tagpr.evaluation.ridge import RidgeRater
 from tagpr.tasks import Task, task_named
 from tagpr.types import Prompt, Record, Reference
 
@@ -19,6 +20,8 @@ NAMES: Mapping[str, str] = {
     "population_mode": "the answer that train people give most often",
     "profile_mode": "the answer that the person's own history holds most often",
     "profile_mean": "the rounded mean of the person's own ratings",
+    "ridge": "ridge regression on the question's words and the person's mean, fitted on train people, not rounded",
+    "ridge_rounded": "the same, rounded to a rating that people can give",
     "bayes": "the best answer given the shown history (simulated people)",
 }
 
@@ -33,13 +36,21 @@ def population_modes(train: Iterable[Record]) -> dict[str, str]:
     return {task: _mode(counter) for task, counter in counts.items()}
 
 
-def references(prompt: Prompt, modes: Mapping[str, str]) -> list[Reference]:
-    """Every reference answer to one prompt's record."""
+def references(prompt: Prompt, modes: Mapping[str, str], raters: Mapping[str, RidgeRater]) -> list[Reference]:
+    """Every reference answer to one prompt's record.
+
+    Args:
+        modes: task -> what `population_modes` found among train people.
+        raters: task -> what `fit_ridge` made of train people.
+    """
     record, task = prompt.record, task_named(prompt.record.task)
     answers: dict[str, str] = {}
     if record.task in modes:
         answers["population_mode"] = modes[record.task]
     answers |= _from_profile(task, [entry.response for entry in record.profile])
+    if record.task in raters:
+        rating = raters[record.task].rating(record)
+        answers |= {"ridge": f"{rating:.4f}", "ridge_rounded": _rounded(rating)}
     if record.truth is not None:
         best = reference_answers(record, prompt.history)
         answers |= {"blind": best.blind, "bayes": best.bayes}
@@ -54,14 +65,19 @@ def references(prompt: Prompt, modes: Mapping[str, str]) -> list[Reference]:
 
 
 def _from_profile(task: Task, responses: Sequence[str]) -> dict[str, str]:
+    # Citations are answered by [1] or [2], but an author's history is titles.
+    responses = [response for response in responses if task.is_valid(response)]
     if task.kind == "text" or not responses:
         return {}
     answers = {"profile_mode": _mode(Counter(responses))}
     if task.kind == "rating":
-        mean = sum(float(response) for response in responses) / len(responses)
-        # Half goes up: Python's own rounding would send 2.5 and 3.5 to even neighbours.
-        answers["profile_mean"] = str(math.floor(mean + 0.5))
+        answers["profile_mean"] = _rounded(sum(float(response) for response in responses) / len(responses))
     return answers
+
+
+def _rounded(rating: float) -> str:
+    # Half goes up: Python's own rounding would send 2.5 and 3.5 to even neighbours.
+    return str(math.floor(rating + 0.5))
 
 
 def _mode(counter: Counter[str]) -> str:

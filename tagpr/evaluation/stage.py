@@ -10,9 +10,13 @@ from typing import Any
 from tagpr import storage
 from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext, StopRequested
+from tagpr.data.lamp_files import OFFICIAL_NAMES
 from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.evaluation.predict import predict
 from tagpr.evaluation.references import population_modes, references
+from tagpr.evaluation.ridge import fit_ridge
+from tagpr.evaluation.samples import mean_of_metrics, mean_over_questions
+from tagpr.evaluation.shown import ShownHistory, shown_history
 from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.generation.base import Sampling
 from tagpr.schema import Decoding, EvaluatedPeople
@@ -35,7 +39,10 @@ def run(
     output: Path,
     context: StageContext,
 ) -> dict[str, int | float]:
-    """Predictions as Parquet and in LaMP's form, reference answers, scores per task.
+    """Predictions as Parquet and in LaMP's form, reference answers, what the prompts showed, scores per task.
+
+    A task whose golds are withheld is not scored: its predictions are a submission, `submission/<task>.json`, if every
+    test question was asked.
 
     Args:
         engine: partial of a RolloutEngine that takes the tokenizer.
@@ -47,6 +54,7 @@ def run(
     else:
         model, tokenizer = backbone.policy(), backbone.tokenizer()
     records = storage.read_records(inputs["records"], evaluation.splits)
+    num_known = len(records)
     if evaluation.max_records is not None:
         records = spread(records, evaluation.max_records)
     builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
@@ -83,11 +91,17 @@ def run(
                 storage.write_json(counted, {"truncated": truncated})
             predictions += chunk
             num_truncated += truncated
-    modes = population_modes(storage.read_records(inputs["records"], ["train"]))
-    beside = [reference for each in prompts for reference in references(each, modes)]
+    modes = population_modes(storage.iterate_records(inputs["records"], ["train"]))
+    raters = fit_ridge(storage.iterate_records(inputs["records"], ["train"]))
+    beside = [reference for each in prompts for reference in references(each, modes, raters)]
     storage.write_predictions(output / "predictions.parquet", predictions)
     storage.write_references(output / "references.parquet", beside)
-    _write_lamp_form(output / "predictions", predictions)
+    storage.write_parquet(output / "shown.parquet", [shown_history(each) for each in prompts], ShownHistory)
+    _write_shown(output / "shown_entries.json", prompts)
+    withheld = {p.task for p in predictions} - {p.task for p in predictions if p.gold is not None}
+    for name in sorted({p.task for p in predictions}):
+        whole = name in withheld and len(records) == num_known
+        _write_lamp_form(output / ("submission" if whole else "predictions"), name, predictions)
     scores = {
         "decoding": name, "num_samples": decoding.num_samples, "tasks": task_scores(predictions, beside, prompts),
         "truncated": num_truncated / max(len(predictions), 1),
@@ -100,27 +114,37 @@ def run(
 
 
 def spread(records: Sequence[Record], limit: int) -> list[Record]:
-    """At most `limit` records, taken at even steps so that every task and person keeps its share."""
+    """At most `limit` records in their order, taken at even steps within each task.
+
+    Steps over all records would be out of step with nothing where each person has the same questions: every sixth
+    record is always of one task.
+    """
     if len(records) <= limit:
         return list(records)
-    return [records[i * len(records) // limit] for i in range(limit)]
+    by_task = sorted(range(len(records)), key=lambda i: records[i].task)
+    return [records[i] for i in sorted(by_task[n * len(records) // limit] for n in range(limit))]
 
 
 def task_scores(
     predictions: Sequence[Prediction], beside: Sequence[Reference], prompts: Sequence[Prompt]
 ) -> dict[str, dict[str, Any]]:
     """Per task: official metrics (strict and lenient), mean score, parse failures, references, what the prompts
-    showed."""
+    showed.
+
+    With several samples per question metrics are means over samples, scores means over questions of the mean over
+    samples, and `samples` says what the best sample is worth (`best_of_n`) and how far samples spread.
+    """
     result: dict[str, dict[str, Any]] = {}
     for name in sorted({p.task for p in predictions}):
         task = task_named(name)
         own = [p for p in predictions if p.task == name]
         scored = [p for p in own if p.gold is not None]
-        golds = [p.gold or "" for p in scored]
+        rounds = [[p for p in scored if p.sample_index == index] for index in sorted({p.sample_index for p in scored})]
         shown = [prompt for prompt in prompts if prompt.record.task == name]
         known = [r for r in beside if r.task == name and r.gold is not None]
         result[name] = {
-            "n": len(own), "people": len({p.user_id for p in own}),
+            "n": len({p.record_id for p in own}), "golds": len({p.record_id for p in scored}),
+            "people": len({p.user_id for p in own}),
             "parse_failures": fmean(not p.parsed for p in own),
             "history": {
                 "entries_in_profile": fmean(len(prompt.record.profile) for prompt in shown),
@@ -132,10 +156,15 @@ def task_scores(
             },
         }  # fmt: skip
         if not scored:
+            result[name]["note"] = "no golds: the data withhold them, so there is nothing to score"
             continue
         result[name] |= {
-            "metrics": task.metrics([p.answer for p in scored], golds),
-            "lenient_metrics": task.metrics([p.lenient_answer for p in scored], golds),
+            "metrics": mean_of_metrics(
+                [task.metrics([p.answer for p in one], [p.gold or "" for p in one]) for one in rounds]
+            ),
+            "lenient_metrics": mean_of_metrics(
+                [task.metrics([p.lenient_answer for p in one], [p.gold or "" for p in one]) for one in rounds]
+            ),
             "score": fmean(p.score for p in scored),
             "lenient_score": fmean(p.lenient_score for p in scored),
             "references": {
@@ -149,7 +178,29 @@ def task_scores(
                 for reference in dict.fromkeys(r.name for r in known)
             },
         }
+        if len(rounds) > 1:
+            by_question: dict[str, list[float]] = {}
+            for p in scored:
+                by_question.setdefault(p.record_id, []).append(p.score)
+            result[name]["samples"] = mean_over_questions(by_question)
     return result
+
+
+def _write_shown(path: Path, prompts: Sequence[Prompt]) -> None:
+    """{task: {record: positions in its profile of the entries shown}} of people whose truth is known: what their
+    reasoning is checked against."""
+    shown: dict[str, dict[str, list[int]]] = {}
+    for prompt in prompts:
+        if prompt.record.truth is not None:
+            shown.setdefault(prompt.record.task, {})[prompt.record.record_id] = shown_positions(prompt)
+    if shown:
+        storage.write_json(path, shown)
+
+
+def shown_positions(prompt: Prompt) -> list[int]:
+    """Positions in the record's profile of the entries that the prompt shows: entry number k is the k-th of them."""
+    position = {entry.entry_id: index for index, entry in enumerate(prompt.record.profile)}
+    return [position[entry.entry_id] for entry in prompt.history]
 
 
 def _share_of_characters(prompts: Sequence[Prompt]) -> float:
@@ -159,8 +210,7 @@ def _share_of_characters(prompts: Sequence[Prompt]) -> float:
     return shown / whole if whole else 0.0
 
 
-def _write_lamp_form(folder: Path, predictions: Sequence[Prediction]) -> None:
+def _write_lamp_form(folder: Path, name: str, predictions: Sequence[Prediction]) -> None:
     """`<task>.json` as the official evaluator takes it; of several samples the first."""
-    for name in sorted({p.task for p in predictions}):
-        golds = [{"id": p.record_id, "output": p.answer} for p in predictions if p.task == name and p.sample_index == 0]
-        storage.write_json(folder / f"{name}.json", {"task": name, "golds": golds})
+    golds = [{"id": p.record_id, "output": p.answer} for p in predictions if p.task == name and p.sample_index == 0]
+    storage.write_json(folder / f"{name}.json", {"task": OFFICIAL_NAMES.get(name, name), "golds": golds})

@@ -1,14 +1,13 @@
-"""Intervals and tests over people and replicates; numpy only, vectorised over resamples.
+"""Figures on resampled people and replicates, and tests; numpy only, vectorised over resamples.
 
 A replicate is a new world and a new training run. A person belongs to one replicate (simulated worlds are drawn anew)
-or to all of them (real data); both are resampled, people within what they belong to.
+or to all of them (real data). `experiments/interval_coverage` shows what intervals cover, and how often tests err.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]  # means (S, T, K) -> one value per resample (S,), or several (S, ...)
 
 MIN_PEOPLE = 20  # fewer than this many people give per-person values, not an interval
+MIN_REPLICATES = 10  # fewer than this many replicates decide nothing
 _CHUNK_FLOATS = 4_000_000
 _CACHED_COUNTERS = 20_000
 
@@ -44,6 +44,41 @@ class Cells:
         """Distinct people: over all replicates where they differ."""
         present = self.counts.sum(axis=2) > 0
         return int(present.sum()) if self.nested else int(present.any(axis=0).sum())
+
+    def by_person(self) -> Units:
+        """People over all replicates; where they differ between replicates, those of every replicate."""
+        if self.nested:
+            return self.by_cell()
+        return Units(sums=self.sums.sum(axis=0), counts=self.counts.sum(axis=0))
+
+    def by_replicate(self) -> Units:
+        """Replicates with all their people."""
+        return Units(sums=self.sums.sum(axis=1), counts=self.counts.sum(axis=1))
+
+    def by_cell(self) -> Units:
+        """Each person in each replicate."""
+        present = self.counts.sum(axis=2) > 0
+        return Units(sums=self.sums[present], counts=self.counts[present])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Units:
+    """What is drawn together in a resample.
+
+    Args:
+        sums: (N, T, K) per unit and task.
+        counts: (N, T) questions.
+    """
+
+    sums: Array
+    counts: Array
+
+    def means(self, weights: Array) -> Array:
+        """(S, T, K) means over questions with (S, N) weights of units; NaN where a task has no weight."""
+        num_units, num_tasks, num_values = self.sums.shape
+        sums = (weights @ self.sums.reshape(num_units, -1)).reshape(-1, num_tasks, num_values)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return sums / (weights @ self.counts)[:, :, None]
 
 
 def collect(rows: Iterable[tuple[Hashable, str, str, Sequence[float]]], *, nested: bool) -> Cells:
@@ -99,10 +134,20 @@ def gap_closed(score: int, blind: int, best: int) -> Statistic:
     return statistic
 
 
-def estimate(cells: Cells, statistic: Statistic) -> float:
-    """The statistic on the data as they are."""
-    weights = np.ones((1, cells.sums.shape[0] * cells.sums.shape[1]))
-    return float(statistic(_weighted_means(cells, weights))[0])
+def of_task(statistic: Statistic, task: int) -> Statistic:
+    """A statistic on one task's means alone."""
+    return lambda means: statistic(means[:, task : task + 1])
+
+
+def mean_of_tasks(statistic: Statistic, num_tasks: int) -> Statistic:
+    """The mean over tasks of a statistic on each task alone: for ratios not the ratio of the means."""
+    return lambda means: np.mean([of_task(statistic, task)(means) for task in range(num_tasks)], axis=0)
+
+
+def estimate(cells: Cells, statistic: Statistic) -> Array:
+    """The statistic on the data as they are: a scalar, or as many values as it gives."""
+    units = cells.by_replicate()
+    return statistic(units.means(np.ones((1, len(units.sums)))))[0]
 
 
 def _draws(rng: np.random.Generator, num_items: int, size: int) -> Array:
@@ -121,58 +166,21 @@ def _draws(rng: np.random.Generator, num_items: int, size: int) -> Array:
     return counts
 
 
-def bootstrap(cells: Cells, statistic: Statistic, *, num_resamples: int, seed: int) -> Array:
-    """The statistic on resampled data: replicates with replacement, and people with replacement.
-
-    Crossed where the same people are in every replicate (Owen 2007, the pigeonhole bootstrap): a cell's weight is the
-    product of its replicate's and its person's counts. Nested otherwise: each replicate's people are drawn for
-    themselves. A single replicate is not resampled: the interval then covers people, not training.
+def bootstrap(units: Units, statistic: Statistic, *, num_resamples: int, seed: int) -> Array:
+    """The statistic on units drawn with replacement.
 
     Returns:
         (num_resamples, ...) values; NaN where a task drew nobody.
     """
     rng = np.random.default_rng(seed)
-    num_replicates, width = cells.counts.shape[:2]
-    present = cells.counts.sum(axis=2) > 0
-    chunk = max(1, _CHUNK_FLOATS // (num_replicates * width))
-    parts = []
-    for start in range(0, num_resamples, chunk):
-        size = min(chunk, num_resamples - start)
-        of_replicate = _draws(rng, num_replicates, size)[:, :, None] if num_replicates > 1 else None
-        if cells.nested:
-            of_person = np.zeros((size, num_replicates, width))
-            for r in range(num_replicates):
-                who = np.flatnonzero(present[r])
-                of_person[:, r, who] = _draws(rng, len(who), size)
-        else:
-            # A person of `collect` has a question somewhere: without one there would be no row.
-            of_person = _draws(rng, width, size)[:, None, :]
-        weights = of_person if of_replicate is None else of_replicate * of_person
-        parts.append(statistic(_weighted_means(cells, weights.reshape(size, -1))))
-    return np.concatenate(parts)
-
-
-def _weighted_means(cells: Cells, weights: Array) -> Array:
-    num_replicates, width, num_tasks, num_values = cells.sums.shape
-    sums = weights @ cells.sums.reshape(num_replicates * width, -1)
-    counts = weights @ cells.counts.reshape(num_replicates * width, -1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return sums.reshape(-1, num_tasks, num_values) / counts[:, :, None]
-
-
-def interval(
-    cells: Cells, statistic: Statistic, *, level: float, num_resamples: int, seed: int
-) -> tuple[float, float] | None:
-    """Percentile bootstrap interval; None with fewer than MIN_PEOPLE people, where it would claim more than it
-    knows."""
-    if cells.num_people < MIN_PEOPLE:
-        return None
-    samples = bootstrap(cells, statistic, num_resamples=num_resamples, seed=seed)
-    samples = samples[np.isfinite(samples)]
-    if len(samples) == 0:
-        return None
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    num_units = len(units.sums)
+    chunk = max(1, _CHUNK_FLOATS // num_units)
+    return np.concatenate(
+        [
+            statistic(units.means(_draws(rng, num_units, min(chunk, num_resamples - start))))
+            for start in range(0, num_resamples, chunk)
+        ]
+    )
 
 
 def sign_flip_test(differences: Sequence[float], *, num_flips: int, seed: int) -> float:
@@ -184,7 +192,7 @@ def sign_flip_test(differences: Sequence[float], *, num_flips: int, seed: int) -
     if len(values) == 0:
         raise ValueError("no replicates: differences is empty, expected one difference per replicate.")
     if len(values) <= 14:
-        signs = np.array(list(product((-1.0, 1.0), repeat=len(values))))
+        signs = 1.0 - 2 * (np.arange(2 ** len(values))[:, None] >> np.arange(len(values)) & 1)
     else:
         signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(num_flips, len(values)))
         signs[0] = 1.0  # the data as they are count among the flips, so p is never 0
@@ -193,23 +201,39 @@ def sign_flip_test(differences: Sequence[float], *, num_flips: int, seed: int) -
     return float(np.mean(means >= abs(values.mean()) - 1e-12))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment: p-values that hold for all listed contrasts together."""
+def holm(p_values: Sequence[float], *, num_listed: int) -> list[float]:
+    """Holm's step-down adjustment: p-values that hold for all listed contrasts together.
+
+    Args:
+        p_values: of the contrasts that could be tested.
+        num_listed: of all that were listed beforehand; those that could not be tested count as p = 1, or leaving rows
+            out of a table would make the others look better.
+    """
     order = np.argsort(p_values)
     adjusted = np.empty(len(order))
     running = 0.0
     for rank, index in enumerate(order):
-        running = max(running, (len(order) - rank) * p_values[index])
+        running = max(running, (num_listed - rank) * p_values[index])
         adjusted[index] = min(1.0, running)
     return adjusted.tolist()
 
 
-def outcome(*, estimate: float, adjusted_p: float, interval_90: tuple[float, float] | None, margin: float) -> str:
+def outcome(
+    *,
+    estimate: float,
+    adjusted_p: float,
+    interval_90: tuple[float, float] | None,
+    margin: float,
+    num_replicates: int,
+) -> str:
     """`holds`, `fails`, `tie` or `undecided` for the claim that a difference is positive.
 
+    With fewer than MIN_REPLICATES replicates always `undecided`.
     A tie is shown, not inferred from a large p: both one-sided tests against the margin pass, that is the 90 %
     interval lies inside it (TOST, Schuirmann 1987).
     """
+    if num_replicates < MIN_REPLICATES:
+        return "undecided"
     if adjusted_p <= 0.05:
         return "holds" if estimate > 0 else "fails"
     if interval_90 is not None and -margin < interval_90[0] and interval_90[1] < margin:

@@ -46,7 +46,12 @@ class Readings:
         """(S, B, M) metrics on resampled people, the same people for every reading; None under MIN_PEOPLE people."""
         if self.num_people < MIN_PEOPLE:
             return None
-        return bootstrap(self.cells, lambda means: self.metrics(means[:, 0]), num_resamples=num_resamples, seed=seed)
+        return bootstrap(
+            self.cells.by_person(),
+            lambda means: self.metrics(means[:, 0]),
+            num_resamples=num_resamples,
+            seed=seed,
+        )
 
 
 def gather(task: Task, people: Sequence[str], quantities: Sequence[Array]) -> Readings:

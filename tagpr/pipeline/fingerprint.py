@@ -16,12 +16,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tagpr.errors import UserError
+
 PACKAGE = Path(__file__).resolve().parent.parent
 
 # Libraries whose releases have moved numbers; the rest of the environment is recorded in a run's folder, not hashed.
 NUMERIC_LIBRARIES = (
     "torch", "transformers", "tokenizers", "pytorch-lightning", "peft", "numpy", "scipy", "scikit-learn",
-    "rouge-score", "bm25s",
+    "rouge-score",
 )  # fmt: skip
 
 
@@ -104,7 +106,13 @@ class FileHashes:
             self.known = {}
 
     def sha256(self, path: Path) -> str:
-        """Hash of one file."""
+        """Hash of one file. Raises UserError where it cannot be read."""
+        try:
+            return self._sha256(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}). Make it readable, or give another.") from None
+
+    def _sha256(self, path: Path) -> str:
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns]
         found = self.known.get(str(path))

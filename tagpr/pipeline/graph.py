@@ -1,5 +1,5 @@
 """Which stages a configuration needs, in order: records -> chains -> sft -> pairs -> prmu -> rl_<stage> ... ->
-evaluate.
+evaluate -> swap, attribution.
 
 A stage is in the graph only if something wanted needs it. Its inputs are other stages, so two configurations that
 agree on a part of the path share that part's fingerprints.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, code_fingerprint, di
 _SHARED = ("types", "markup", "storage", "tasks")
 _READING = (*_SHARED, "data")
 _WRITING = (*_READING, "chains/tags", "chains/overlap", "lm")
+_EVALUATING = tuple(f"evaluation/{name}" for name in ("predict", "references", "ridge", "samples", "shown", "stage"))
 # Rooms whose code can change a stage's result; the stage's own and those before it that it calls.
 ROOMS: dict[str, tuple[str, ...]] = {
     "records": _READING,
@@ -30,17 +31,31 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "pairs": (*_WRITING, "prmu/pairs", "prmu/pairs_stage", "prmu/shortcuts"),
     "prmu": (*_READING, "lm", "training", "prmu"),
     "rl": (*_WRITING, "training", "prmu", "rl"),
-    "evaluate": (*_WRITING, "evaluation/predict", "evaluation/references", "evaluation/stage"),
-}
+    "evaluate": (*_WRITING, *_EVALUATING),
+    "swap": (
+        *_WRITING, *_EVALUATING, "evaluation/statistics", "evaluation/spread", "evaluation/swap",
+        "evaluation/specificity", "evaluation/swap_stage",
+    ),
+    "attribution": (
+        *_WRITING, *_EVALUATING, "chains/claims", "evaluation/statistics", "evaluation/partial",
+        "evaluation/paraphrase", "evaluation/attribution", "evaluation/attribution_effects",
+        "evaluation/attribution_stage",
+    ),
+}  # fmt: skip
 ENTRIES = {
     "records": "tagpr.data.stage", "chains": "tagpr.chains.stage", "sft": "tagpr.sft.stage", "pairs":
     "tagpr.prmu.pairs_stage", "prmu": "tagpr.prmu.stage", "rl": "tagpr.rl.stage", "evaluate": "tagpr.evaluation.stage",
+    "swap": "tagpr.evaluation.swap_stage", "attribution": "tagpr.evaluation.attribution_stage",
 }  # fmt: skip
+
+# What may be asked of a policy beside its scores, in this order: each a node of the group `diagnostics`.
+DIAGNOSES = ("swap", "attribution")
 
 # Settings that cannot change a result: they stay out of fingerprints and run keys.
 SILENT: dict[str, frozenset[str]] = {
     "trainer": frozenset({"checkpoint_every", "keep_last", "log_every", "threads"}),
     "data": frozenset({"root", "path"}),  # the files' contents count instead
+    **dict.fromkeys(DIAGNOSES, frozenset({"policies"})),  # each is a stage of its own
 }
 
 
@@ -102,11 +117,12 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedRow:
-    """One row of the table: a policy's name and its evaluate stage for each decoding."""
+    """One row of the table: a policy's name, its evaluate stage for each decoding, and what was asked beside."""
 
     name: str
     policy: Stage | None  # None: the backbone itself
     stages: Mapping[str, Stage]  # decoding -> evaluate stage
+    diagnostics: Mapping[str, Stage] = field(default_factory=dict)  # one of DIAGNOSES -> its stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,13 +152,14 @@ def build_graph(cfg: DictConfig, hashes: FileHashes, variant: Callable[[str], Di
         UserError: contradictory configuration.
     """
     policies, prmu = _policies(cfg, hashes)
-    rows = _own_rows(cfg, hashes, policies)
+    rows = _with_diagnostics(cfg, _own_rows(cfg, hashes, policies), policies)
     for name, other in cfg.evaluation.compare.items():
         other_cfg = variant(other.ablation)
         other_policies, _ = _policies(other_cfg, hashes, arm=str(name))
-        policy = _policy_named(other.policy, other_policies, f"evaluation.compare.{name}")
+        policy = _policy_named(other.policy, other_policies, f"evaluation.compare.{name}.policy")
         rows.append(_row(str(name), other_cfg, hashes, policy, with_history=True, thinking=None))
-    wanted = [stage for row in rows for stage in row.stages.values()] + [*policies.values()]
+    wanted = [stage for row in rows for stage in (*row.stages.values(), *row.diagnostics.values())]
+    wanted += policies.values()
     return Graph(rows=tuple(rows), policies=policies, prmu=prmu, stages=_in_order(wanted))
 
 
@@ -232,7 +249,9 @@ def _uses_prmu(cfg: DictConfig, stage: str) -> bool:
 def _own_rows(cfg: DictConfig, hashes: FileHashes, policies: Mapping[str, Stage]) -> list[EvaluatedRow]:
     rows = []
     for name, row in cfg.evaluation.rows.items():
-        policy = None if row.policy == "backbone" else _policy_named(row.policy, policies, f"evaluation.rows.{name}")
+        policy = (
+            None if row.policy == "backbone" else _policy_named(row.policy, policies, f"evaluation.rows.{name}.policy")
+        )
         rows.append(_row(str(name), cfg, hashes, policy, with_history=row.history, thinking=row.thinking))
     # Every RL stage of this run is a row: an arm with one stage has one, and a preset need not list them.
     rows += [
@@ -245,7 +264,7 @@ def _own_rows(cfg: DictConfig, hashes: FileHashes, policies: Mapping[str, Stage]
 
 def _policy_named(name: str, policies: Mapping[str, Stage], where: str) -> Stage:
     if name not in policies:
-        raise UserError(f"{where}.policy={name}, but this run makes {['backbone', *policies]}.")
+        raise UserError(f"{where}={name}, but this run makes {['backbone', *policies]}.")
     return policies[name]
 
 
@@ -270,6 +289,45 @@ def _row(
     return EvaluatedRow(name=name, policy=policy, stages=stages)
 
 
+def _with_diagnostics(cfg: DictConfig, rows: list[EvaluatedRow], policies: Mapping[str, Stage]) -> list[EvaluatedRow]:
+    """The rows, those whose policies are to be diagnosed with the stages that do it.
+
+    A policy is diagnosed with the run's own prompt, greedily, on the row that evaluates it so.
+    """
+    found: dict[str, dict[str, Stage]] = {}
+    for kind in DIAGNOSES:
+        settings = cfg.diagnostics[kind]
+        if settings is None:
+            continue
+        where = f"diagnostics.{kind}.policies"
+        named = [[*policies][-1] if name == "last" else name for name in settings.policies]
+        for name in dict.fromkeys(named):
+            if name not in policies:
+                raise UserError(f"{where} names {name}, but this run trains {', '.join(policies)} (or `last`).")
+            policy = policies[name]
+            row = next((r for r in rows if r.policy is policy and _shows(r, cfg.prompt)), None)
+            if row is None:
+                raise UserError(
+                    f"{where} names {name}, but no row of evaluation.rows evaluates it with the run's own prompt. Add "
+                    f"one: evaluation.rows.{name}={{policy: {name}, history: true, thinking: null}}."
+                )
+            records = policy.inputs["records"]
+            groups = {
+                "prompt": cfg.prompt, "tags": cfg.tags, "engine": cfg.engine, "backbone": cfg.backbone,
+                "evaluation": cfg.evaluation.people, kind: settings,
+                **({"retrieval": cfg.retrieval} if kind == "swap" else {}),  # other people's histories are retrieved
+            }  # fmt: skip
+            found.setdefault(row.name, {})[kind] = Stage(
+                kind=kind, name=kind, label=f"{kind} {row.name}", groups=groups,
+                inputs={"records": records, "policy": policy}, seed=stream_seed(cfg.seed, kind),
+            )  # fmt: skip
+    return [replace(row, diagnostics=found.get(row.name, {})) for row in rows]
+
+
+def _shows(row: EvaluatedRow, prompt: DictConfig) -> bool:
+    return all(stage.groups["prompt"] == prompt for stage in row.stages.values())
+
+
 def _in_order(wanted: list[Stage]) -> tuple[Stage, ...]:
     order: dict[str, Stage] = {}
 
@@ -283,5 +341,6 @@ def _in_order(wanted: list[Stage]) -> tuple[Stage, ...]:
 
     for stage in wanted:
         visit(stage)
-    # Training first, evaluations last: the order in which a person expects to see them.
-    return tuple(sorted(order.values(), key=lambda stage: stage.kind == "evaluate"))
+    # Training first, evaluations last, diagnoses behind them: the order in which a person expects to see them.
+    late = ("evaluate", *DIAGNOSES)
+    return tuple(sorted(order.values(), key=lambda stage: late.index(stage.kind) + 1 if stage.kind in late else 0))

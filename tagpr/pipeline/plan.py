@@ -49,6 +49,8 @@ REFERENCES = {
     "prmu": Reference(work=480, seconds=36, peak_bytes=1000 << 20),
     "rl": Reference(work=1920, seconds=59, peak_bytes=1140 << 20),
     "evaluate": Reference(work=1, seconds=13, peak_bytes=1200 << 20),
+    "swap": Reference(work=1, seconds=50, peak_bytes=1200 << 20),
+    "attribution": Reference(work=1, seconds=60, peak_bytes=1200 << 20),
 }
 
 

@@ -35,7 +35,7 @@ from tagpr.prmu.pairs import (
     take_blocks,
 )
 from tagpr.prmu.shortcuts import shortcut_report
-from tagpr.storage import read_records, write_json, write_pairs, write_parquet
+from tagpr.storage import iterate_records, write_json, write_pairs, write_parquet
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import PreferencePair, Record
 
@@ -105,8 +105,8 @@ def run(
         context=context,
     )
     train, dev = split_queries(
-        [r for r in read_records(inputs["records"], ["train"]) if r.purpose == "pairs" and r.gold is not None],
-        [r for r in read_records(inputs["records"], ["dev"]) if r.gold is not None],
+        [r for r in iterate_records(inputs["records"], ["train"]) if r.purpose == "pairs" and r.gold is not None],
+        [r for r in iterate_records(inputs["records"], ["dev"]) if r.gold is not None],
         dev_share=pairs.dev_query_share,
     )
     frequencies = label_frequencies(train)

@@ -11,6 +11,7 @@ import yaml
 from tagpr import storage
 from tagpr.chains.tags import TagVocabulary
 from tagpr.evaluation.predict import read_completion
+from tagpr.evaluation.shown import ShownHistory, shown_history
 from tagpr.evaluation.stage import task_scores
 from tagpr.lm.generation.base import Completion
 from tagpr.tasks import task_named
@@ -43,14 +44,15 @@ class RunFolders:
         storage.write_json(folder / "manifest.json", {"stage": name, "fingerprint": fingerprint, **manifest})
         return folder
 
-    def records(self, fingerprint: str, data: str) -> None:
-        self.stage("records", fingerprint, config={"data": {"name": data}}, source_files={}, counts={}, cpu_seconds=1.0)
+    def records(self, fingerprint: str, data: str) -> Path:
+        config = {"data": {"name": data}}
+        return self.stage("records", fingerprint, config=config, source_files={}, counts={}, cpu_seconds=1.0)
 
     def evaluation(
         self,
         fingerprint: str,
         asked: Sequence[Asked],
-        answers: Sequence[str],
+        answers: Sequence[str | Sequence[str]],  # several for several samples
         *,
         records="r0",
         shown=2,
@@ -68,9 +70,11 @@ class RunFolders:
             for q in asked
         ]  # fmt: skip
         none = TagVocabulary(names=[])
+        samples = [[answer] if isinstance(answer, str) else answer for answer in answers]
         predictions = [
-            read_completion(prompt, completion(answer), tags=none, decoding=decoding, sample_index=0)
-            for prompt, answer in zip(prompts, answers, strict=True)
+            read_completion(prompt, completion(answer), tags=none, decoding=decoding, sample_index=index)
+            for prompt, several in zip(prompts, samples, strict=True)
+            for index, answer in enumerate(several)
         ]
         references = [
             Reference(
@@ -83,7 +87,8 @@ class RunFolders:
         folder = self.stage("evaluate", fingerprint, inputs={"records": records}, code={"tasks": "1"}, counts={})
         storage.write_predictions(folder / "predictions.parquet", predictions)
         storage.write_references(folder / "references.parquet", references)
-        scores = {"decoding": decoding, "num_samples": 1, "truncated": 0.0}
+        storage.write_parquet(folder / "shown.parquet", [shown_history(prompt) for prompt in prompts], ShownHistory)
+        scores = {"decoding": decoding, "num_samples": len(samples[0]), "truncated": 0.0}
         storage.write_json(folder / "scores.json", {**scores, "tasks": task_scores(predictions, references, prompts)})
         return fingerprint
 
@@ -95,8 +100,10 @@ class RunFolders:
         run_name: str = "full",
         experiment: str = "demo",
         config: Mapping[str, object] | None = None,
+        diagnostics: Mapping[str, Mapping[str, str]] | None = None,
     ) -> Path:
-        """rows: name -> (policy, stages, {decoding: evaluation's fingerprint})."""
+        """rows: name -> (policy, stages, {decoding: evaluation's fingerprint}); diagnostics: name -> {kind: the
+        diagnosis' fingerprint}."""
         folder = self.root / experiment / run_name / f"seed_{seed}-{len(list(self.root.rglob('run.json')))}"
         storage.write_json(
             folder / "run.json",
@@ -106,6 +113,10 @@ class RunFolders:
                     name: {
                         "policy": policy, "policy_stages": [list(stage) for stage in stages],
                         "evaluations": {d: f"../../../cache/evaluate/{one}" for d, one in evaluations.items()},
+                        "diagnostics": {
+                            kind: f"../../../cache/{kind}/{one}"
+                            for kind, one in (diagnostics or {}).get(name, {}).items()
+                        },
                     }
                     for name, (policy, stages, evaluations) in rows.items()
                 },

@@ -129,30 +129,106 @@ def test_replicates_are_pooled_over_questions_and_people_of_two_worlds_kept_apar
 
 def test_contrasts_need_two_replicates(seed_0, seed_1):
     one = sections_of([read_run(seed_0)], None)[0].contrasts
-    assert [(c.name, c.p, c.outcome) for c in one] == [("rl_guided", None, "")]
+    assert [(c.name, c.baseline, c.p, c.outcome) for c in one] == [("rl_guided", "sft", None, "")]
     assert one[0].difference.value == pytest.approx(7 / 24)
     two = sections_of([read_run(seed_0), read_run(seed_1)], None)[0].contrasts[0]
-    # per replicate 7/24 and .5 - .9375: both signs, so every flip is at least as far from 0
-    assert (two.p, two.adjusted_p, two.outcome) == (1.0, 1.0, "undecided")
+    # per replicate 7/24 and .5 - .9375: both signs, so every flip is at least as far from 0; no list, no outcome
+    assert (two.p, two.adjusted_p, two.outcome) == (1.0, None, "")
 
 
-def test_holm_runs_over_the_listed_rows_and_outcomes_follow(folders):
+def listed(**pairs):
+    return {"evaluation": {"contrasts": {name: {"row": row, "against": other} for name, (row, other) in pairs.items()}}}
+
+
+def two_arms(folders, num_seeds, contrasts):
+    """Arms full, whose RL row is always right, and no_prmu, where RL changes nothing; SFT is always wrong."""
     right, wrong = ["cosy"] * 20, ["city"] * 20
-    for seed in range(6):
-        make_run(folders, many_people(folders, 20), seed=seed, base=wrong, sft=wrong, rl=right)
+    for seed in range(num_seeds):
+        people = many_people(folders, 20)
+        make_run(folders, people, seed=seed, base=wrong, sft=wrong, rl=right, config=contrasts)
         make_run(
-            folders, many_people(folders, 20), seed=seed, base=wrong, sft=wrong, rl=wrong, run_name="no_prmu",
-            config={"rl": "other"},
+            folders, people, seed=seed, base=wrong, sft=wrong, rl=wrong, run_name="no_prmu",
+            config={"rl": "other", **contrasts},
         )  # fmt: skip
-    found = {c.name: c for c in sections_of(find_runs(folders.root), "full/sft")[0].contrasts}
-    # six replicates of +1: p = 2 / 2^6; no difference at all: p = 1, every resample 0, so a tie
-    assert found["full/rl_guided"].p == pytest.approx(2 / 64)
-    assert found["no_prmu/rl_guided"].p == 1.0
-    assert found["no_prmu/rl_guided"].outcome == "tie"
-    # no_prmu/sft is listed too (here its evaluation differs from full's): three rows, the smallest p times three
-    assert found["full/rl_guided"].adjusted_p == pytest.approx(6 / 64)
-    assert found["full/rl_guided"].outcome == "undecided"
-    assert found["full/rl_guided"].difference.low == 1.0
+    return sections_of(find_runs(folders.root), None)[0]
+
+
+def test_holm_runs_over_the_listed_contrasts_and_outcomes_follow(folders, tmp_path):
+    section = two_arms(
+        folders, 10,
+        listed(
+            lift=("rl_guided", "sft"), prmu=("full/rl_guided", "no_prmu/rl_guided"),
+            tied=("no_prmu/rl_guided", "no_prmu/sft"), absent=("rl_exploratory", "sft"),
+        ),
+    )  # fmt: skip
+    found = {(c.name, c.baseline): c for c in section.contrasts}
+    lift = found["full/rl_guided", "full/sft"]
+    # ten replicates of +1: p = 2 / 2^10; four were listed, the smallest p times four
+    assert (lift.p, lift.adjusted_p, lift.outcome) == (pytest.approx(2 / 1024), pytest.approx(8 / 1024), "holds")
+    assert (lift.difference.low, lift.difference.high) == (1.0, 1.0)
+    # the second smallest times three, but not below the first
+    assert found["full/rl_guided", "no_prmu/rl_guided"].adjusted_p == pytest.approx(8 / 1024)
+    # no difference in any replicate: p = 1, and an interval without width
+    assert found["no_prmu/rl_guided", "no_prmu/sft"].outcome == "tie"
+    # a row that nothing was listed for stands below, without adjustment or outcome
+    unlisted = found["no_prmu/sft", "full/sft"]
+    assert (section.contrasts[-1], unlisted.p, unlisted.adjusted_p, unlisted.outcome) == (unlisted, 1.0, None, "")
+    write_sections([section], tmp_path / "out")
+    text = (tmp_path / "out" / "table.md").read_text()
+    assert "Holm over the 4 listed (1 of them have no rows here and count as p = 1)" in text
+    rows = list(csv.DictReader((tmp_path / "out" / "contrasts.csv").open()))
+    assert [(row["row"], row["outcome"]) for row in rows[:2]] == [("full/rl_guided", "holds")] * 2
+
+
+def test_nothing_is_claimed_with_fewer_than_ten_replicates(folders):
+    section = two_arms(folders, 9, listed(lift=("rl_guided", "sft")))
+    lift = section.contrasts[0]
+    assert (lift.adjusted_p, lift.outcome) == (pytest.approx(2 / 512), "undecided")
+    assert "9 replicates: fewer than the 10 that claims need. No claims." in section.warnings
+
+
+def test_a_baseline_chosen_after_the_runs_claims_nothing(folders):
+    two_arms(folders, 10, listed(lift=("rl_guided", "sft")))
+    found = sections_of(find_runs(folders.root), "full/sft")[0].contrasts
+    assert {c.name for c in found} == {"full/rl_guided", "no_prmu/rl_guided", "no_prmu/sft"}
+    assert {(c.baseline, c.adjusted_p, c.outcome) for c in found} == {("full/sft", None, "")}
+
+
+def test_runs_under_different_lists_have_no_list(folders):
+    questions, answers = many_people(folders, 20), ["cosy"] * 20
+    for seed, pair in enumerate([("rl_guided", "sft"), ("rl_guided", "base")]):
+        make_run(
+            folders, questions, seed=seed, base=answers, sft=answers, rl=answers, config=listed(lift=pair)
+        )  # fmt: skip
+    (section,) = sections_of(find_runs(folders.root), None)
+    assert len(section.comparison.seeds) == 2, "still replicates of one arm"
+    assert [(c.adjusted_p, c.outcome) for c in section.contrasts] == [(None, "")]
+    assert any("started under different evaluation.contrasts" in line for line in section.warnings)
+
+
+def test_each_task_has_its_gap_and_the_mean_of_these_is_told_apart(seed_0, tmp_path):
+    run = read_run(seed_0)
+    sft = by_name([run])["sft"]
+    # S2: (2/3 - 1/3) / (2/3 - 1/3) = 1; S3: (.75 - .75) / (1 - .75) = 0; the ratio of means is 4/7
+    assert {task: one.gap_closed.value for task, one in sft.by_task.items()} == pytest.approx({"S2": 1.0, "S3": 0.0})
+    assert sft.mean_of_tasks.gap_closed.value == pytest.approx(0.5)
+    # lenient: base S2 1/3, S3 .5; sft 2/3 and .75
+    assert {task: one.gain.value for task, one in sft.by_task.items()} == pytest.approx({"S2": 1 / 3, "S3": 0.25})
+    write_sections(sections_of([run], None), tmp_path)
+    assert "| sft | 1.00 | 0.00 | 0.50 |" in (tmp_path / "table.md").read_text()
+
+
+def test_relative_gains_need_a_base_away_from_zero(folders):
+    questions = many_people(folders, 40)
+    few = ["cosy" if i == 0 else "city" for i in range(40)]  # .025 +- .025: within two standard errors of 0
+    half = ["cosy" if i % 2 else "city" for i in range(40)]
+    rows = by_name([read_run(make_run(folders, questions, seed=0, base=few, sft=half, rl=half))])
+    assert rows["sft"].gain.value == pytest.approx(0.475)
+    assert (rows["sft"].relative_gain, rows["sft"].by_task["S2"].relative_gain) == (None, None)
+    rows = by_name([read_run(make_run(folders, questions, seed=1, base=half, sft=["cosy"] * 40, rl=half))])
+    assert rows["sft"].relative_gain == pytest.approx(1.0)
+    assert rows["sft"].by_task["S2"].relative_gain == pytest.approx(1.0)
+    assert rows["sft"].mean_of_tasks.relative_gain == pytest.approx(1.0)
 
 
 def test_shared_rows_of_two_arms_are_shown_once(folders, seed_0):
@@ -324,8 +400,8 @@ def test_real_people_have_gains_trivial_rows_and_what_the_budget_left(folders):
 def test_the_command_writes_beside_the_runs(folders, seed_0, seed_1, capsys):
     assert main([str(folders.root), "--plots"]) == 0
     text = capsys.readouterr().out
-    assert "undecided" in text
-    for name in ("table.md", "table.csv", "scores.png"):
+    assert "contrasts of scores" in text
+    for name in ("table.md", "table.csv", "contrasts.csv", "scores.png"):
         assert (folders.root / name).stat().st_size > 0
     assert (seed_0 / "training.png").exists()
 

@@ -145,6 +145,37 @@ def test_rewording_keeps_the_content():
     assert preference_is_true("S3", "user food , room if food 3", {"rule": RULE.as_json()})  # the cue's mark left out
 
 
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("pattern : <1> <3> food", "pattern : <3> <1> food"),
+        ("<1> 2 food soggy 2 <2> 4 room bright 4", "<2> 4 room 4 bright <1> 2 food 2 soggy"),
+        ("pattern : <1> 2 <3> 4 vary typical : food", "pattern : <3> 4 <1> 2 vary typical : food"),
+        ("user : food , room if food 3 but : <2> 4", "user : room if food 3 , food but : <2> 4"),
+        ("<1> food <2>", "<1> food <2>"),  # turned, what is said of the first would be said of both
+        ("mostly < 5", "mostly < 5"),
+        ("", ""),
+    ],
+)
+def test_rewording_step_by_step(text, same):
+    assert reword(text) == same
+
+
+def test_a_span_of_several_steps_claims_what_its_own_step_says():
+    """With fewer tags than nine the steps of tags that are not in use stand in the span before them."""
+    chain = spans(
+        ("examine_examples", "<1> 2 food soggy 2 same <3> 5 food superb 5 same pattern : <1> <3> food"),
+        ("infer_preference", "user : food , room if food 3 but : <2> 4 query : food decent 3 room splendid 5"),
+        ("apply_preference", "so : 5 check : 5"),
+    )
+    assert read_claims("S3", chain) == Claims(rule=RULE.as_json(), cited=(1, 3), applied="5")
+    assert examined_truly("S3", chain[0].text, SHOWN)
+    assert preference_is_true("S3", chain[1].text, {"rule": RULE.as_json()})
+    assert pattern_holds("S3", "pattern : <1> 2 <2> 4 vary typical : food", SHOWN)
+    assert not pattern_holds("S3", "pattern : <1> <2> food typical : <1> vary", SHOWN)
+    assert query_read_truly("S3", "query : food decent 3 so : 4", QUERY)
+
+
 def test_readings_of_the_question():
     assert query_read_truly("S3", "query : food decent 3 room splendid 5", QUERY)
     assert not query_read_truly("S3", "query : food decent 3 room splendid 4", QUERY)

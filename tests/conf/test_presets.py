@@ -116,6 +116,14 @@ def test_a_table_of_ones_own_takes_the_place_of_lamps_files(hashes):
     build(graph_of(hashes, *TABLE, "ablation=full").stages[:1])
 
 
+def test_folds_are_swept_one_by_one():
+    params = yaml.safe_load((CONF / "sweep" / "folds.yaml").read_text())["hydra"]["sweeper"]["params"]
+    folds = [int(fold) for fold in params["data.fold"].split(",")]
+    assert folds == list(range(params["data.folds"]))
+    cfg = compose(*TABLE, f"data.folds={params['data.folds']}", f"data.fold={folds[-1]}")
+    assert (cfg.data.folds, cfg.data.fold) == (5, 4)
+
+
 def combinations() -> list:
     """Every experiment with every ablation; each preset once in the quick tests, the other combinations in the slow."""
     quick = {("demo", ablation) for ablation in ABLATIONS} | {(experiment, "full") for experiment in EXPERIMENTS}
@@ -307,7 +315,7 @@ def test_another_teacher_changes_the_chains_and_all_that_comes_after(hashes):
     "override, expected",
     [
         ("ablation=no_prmuu", "ablation=no_prmuu: there is no such option. Did you mean no_prmu"),
-        ("experiment=demoo", "Did you mean demo? Options of experiment: demo, lab, lamp_small, smoke."),
+        ("experiment=demoo", "Did you mean demo? Options of experiment: demo, lab, lamp_small, lamp_smoke, smoke."),
         ("prmu/arch=bilinaer", "Did you mean bilinear?"),
         ("prmu/arch@prmu.arch=bilinear", "nothing is chosen at 'prmu/arch@prmu.arch'. Did you mean prmu/arch=...?"),
         ("data=lamp", "experiment=demo sets data.size, which the chosen option of data does not have."),
@@ -356,3 +364,20 @@ def message(*arguments: str) -> str:
     assert "\n" not in text
     assert not re.search(r"schema_|_target_|Traceback", text)
     return text
+
+
+def test_every_listed_contrast_of_the_laboratory_has_rows_to_test(hashes):
+    contrasts = compose("experiment=lab", "ablation=full").evaluation.contrasts
+    assert len(contrasts) == 8
+    for one in contrasts.values():
+        for name in (one.row, one.against):
+            arm, _, row = name.rpartition("/")
+            graph = graph_of(hashes, "experiment=lab", f"ablation={arm or 'full'}")
+            assert row in [own.name for own in graph.rows], name
+            assert compose("experiment=lab", f"ablation={arm or 'full'}").run_name == (arm or "full")
+
+
+def test_what_is_tested_changes_no_stage(hashes):
+    plain = graph_of(hashes, "experiment=demo")
+    other = graph_of(hashes, "experiment=demo", "evaluation.contrasts.guided.against=base")
+    assert [stage.fingerprint for stage in plain.stages] == [stage.fingerprint for stage in other.stages]

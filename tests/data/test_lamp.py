@@ -4,18 +4,27 @@ from pathlib import Path
 
 import pytest
 
-from tagpr.data.lamp import LampSource, assign_splits, name_people
+from tagpr.data.lamp import LampSource, assign_splits, name_people, outline
 from tagpr.data.lamp_files import LampQuestion, oldest_first
+from tagpr.data.splits import Fold
 from tagpr.errors import BadInputError
+from tagpr.tasks import task_named
 from tagpr.types import ProfileEntry
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "lamp_mini"
 PEOPLE = {"train": 60, "dev": 20, "test": 20}
 
 
-def source(root, tasks=()):
+def source(root, tasks=(), report="dev"):
     return LampSource(
-        root=str(root), tasks=tasks, people_shares=PEOPLE, question_shares={"sft": 50, "pairs": 20, "rl": 30}
+        root=str(root),
+        tasks=tasks,
+        report=report,
+        people_shares=PEOPLE,
+        folds=None,
+        fold=0,
+        question_shares={"sft": 50, "pairs": 20, "rl": 30},
+        drop_golds_from=["sft", "pairs", "rl"],
     )
 
 
@@ -44,13 +53,13 @@ def people_of(records):
 
 
 def test_every_task_of_the_official_layout_is_found():
-    records = source(FIXTURE).records(seed=0)
+    records = list(source(FIXTURE).records(seed=0))
     assert Counter(r.task for r in records) == {
         **dict.fromkeys(["LaMP_1", "LaMP_2", "LaMP_4", "LaMP_5", "LaMP_7"], 6),
         "LaMP_2N": 12,
         "LaMP_3": 16,
     }
-    assert source(FIXTURE).records(seed=0) == records
+    assert list(source(FIXTURE).records(seed=0)) == records
     splits = defaultdict(set)
     for record in records:
         splits[record.user_id].add(record.split)
@@ -59,13 +68,13 @@ def test_every_task_of_the_official_layout_is_found():
 
 
 def test_authors_without_user_id_are_told_by_their_profiles():
-    records = source(FIXTURE, ["LaMP_2N"]).records(seed=0)
+    records = list(source(FIXTURE, ["LaMP_2N"]).records(seed=0))
     assert Counter(Counter(r.user_id for r in records).values()) == {2: 6}
     assert {r.user_id for r in records} == {f"author_of_2{'1'}{i}" for i in range(0, 12, 2)}
 
 
 def test_official_train_gives_train_and_dev_people_and_official_dev_the_test_rows():
-    records = source(FIXTURE, ["LaMP_3"]).records(seed=0)
+    records = list(source(FIXTURE, ["LaMP_3"]).records(seed=0))
     by_split = {split: {r.record_id for r in records if r.split == split} for split in ("train", "dev", "test")}
     assert {record_id[:2] for record_id in by_split["train"] | by_split["dev"]} == {"30"}
     assert by_split["test"] == {"310", "311", "312", "313"}
@@ -86,7 +95,7 @@ def test_a_flat_folder_with_user_ids_and_an_unofficial_instruction(tmp_path):
     for question in questions:
         question["input"] = f"How many stars? movie: text {question['id']}"
     golds = [{"id": str(i), "output": value} for i, value in enumerate(["5", 5, "5.0"] * 4)]
-    records = source(write(tmp_path, questions, golds)).records(seed=0)
+    records = list(source(write(tmp_path, questions, golds)).records(seed=0))
     assert {r.gold for r in records} == {"5"}
     assert {r.query for r in records} == {f"text {i}" for i in range(12)}
     assert {len(people) for people in people_of(records).values()} == {1}
@@ -101,7 +110,7 @@ def test_a_task_can_be_named_by_its_folder(tmp_path):
 def test_people_in_both_official_splits_stay_on_one_side(tmp_path):
     write(tmp_path, [review(i, user=f"u{i}") for i in range(10)], split="train")
     write(tmp_path, [review(100 + i, user=f"u{i}") for i in range(10)], split="dev")
-    records = source(tmp_path).records(seed=0)
+    records = list(source(tmp_path).records(seed=0))
     people = people_of(records)
     assert {split: len(ids) for split, ids in people.items()} == {"train": 6, "dev": 2, "test": 2}
     assert not people["train"] & (people["dev"] | people["test"])
@@ -113,6 +122,25 @@ def test_the_official_test_set_is_left_alone(tmp_path):
         write(tmp_path, [review(first + i, user=f"u{first + i}") for i in range(6)], split=split)
     (tmp_path / "test_outputs.json").unlink()
     assert all(int(r.record_id) < 200 for r in source(tmp_path).records(seed=0))
+
+
+def folded(root, fold):
+    return LampSource(
+        root=str(root), tasks=(), report="dev", people_shares=PEOPLE, folds=3, fold=fold,
+        question_shares={"sft": 50, "pairs": 20, "rl": 30}, drop_golds_from=["sft", "pairs", "rl"],
+    ).records(seed=0)  # fmt: skip
+
+
+def test_over_the_folds_everybody_is_tested_once(tmp_path):
+    write(tmp_path, [review(i, user=f"u{i % 9}") for i in range(18)])
+    tested = [{r.user_id for r in folded(tmp_path, fold) if r.split == "test"} for fold in range(3)]
+    assert [len(people) for people in tested] == [3, 3, 3]
+    assert set.union(*tested) == {f"u{i}" for i in range(9)}
+
+
+def test_people_whom_the_official_splits_divide_have_no_folds():
+    with pytest.raises(BadInputError, match=r"data\.folds=3, but the people of train and dev are different ones"):
+        folded(FIXTURE / "LaMP_3", 0)
 
 
 def test_profiles_are_sorted_by_date_where_every_entry_has_one():
@@ -139,9 +167,14 @@ def test_named_and_unnamed_people_can_stand_together():
             profile=tuple(ProfileEntry(entry_id="", input=text, response="5") for text in texts),
         )
 
-    questions = name_people([asked("1", "", "abc"), asked("2", "ann", "xyz"), asked("3", "", "abd")])
+    asked_by = [asked("1", "", "abc"), asked("2", "ann", "xyz"), asked("3", "", "abd")]
+    questions = name_people([outline(task_named("LaMP_3"), question) for question in asked_by])
     assert [q.user_id for q in questions] == ["author_of_1", "ann", "author_of_1"]
-    assert set(assign_splits(questions, PEOPLE, seed=0)) == {("dev", "1"), ("dev", "2"), ("dev", "3")}
+    assert set(assign_splits(questions, PEOPLE, Fold(count=None, index=0), seed=0)) == {
+        ("dev", "1"),
+        ("dev", "2"),
+        ("dev", "3"),
+    }
 
 
 # --- what is wrong with a file is said with its place -----------------------------------------------------------------
@@ -181,15 +214,15 @@ BAD_FILES = {
     "no JSON": ({"outputs": b'{"task": LaMP}'}, "dev_outputs.json, line 1, column 10: Expecting value"),
     "latin-1": ({"questions": b'[{"id": "1",\n "input": "caf\xe9"}]'}, "line 2, byte .*not UTF-8.*iconv"),
     "nested": ({"questions": b"[" * 200_000}, "nested too deeply"),
-    "no list": ({"questions": {"id": "1"}}, "found dict, expected a list of questions"),
+    "no list": ({"questions": {"id": "1"}}, "begins with .* expected a list of questions"),
     "no questions": ({"questions": []}, "the list of questions is empty"),
     "no object": ({"questions": ["a"]}, "question 0: found 'a'"),
-    "no id": ({"questions": [{"input": "x"}]}, "question 0: id is None"),
-    "no input": ({"questions": [{"id": 0, "input": " ", "profile": []}]}, "id 0: input is ' '"),
-    "no profile": ({"questions": NO_PROFILE}, "id 0: profile is None, expected a list"),
+    "no id": ({"questions": [{"input": "x"}]}, "question 0: id is missing"),
+    "no input": ({"questions": [{"id": 0, "input": " ", "profile": []}]}, 'id 0: input is " "'),
+    "no profile": ({"questions": NO_PROFILE}, "id 0: profile is missing, expected a list"),
     "same id twice": ({"questions": [*GOOD, GOOD[3]]}, "id 3: stands there twice"),
     "same gold twice": ({"outputs": golds(*ALL_GOLDS, ("3", "4"))}, "dev_outputs.json, id 3: stands there twice"),
-    "no golds": ({"outputs": {"task": "LaMP_3"}}, 'found an object with task, expected {"task"'),
+    "no golds": ({"outputs": {"task": "LaMP_3"}}, 'found an object with .task., expected {"task"'),
     "no output": ({"outputs": {"golds": [{"id": "1"}]}}, "id 1: no output, only id"),
     "question without gold": ({"outputs": golds(*ALL_GOLDS[:3])}, "2 of 5 questions have no gold .*: 3, 4"),
     "gold without question": ({"outputs": golds(*ALL_GOLDS, ("8", "4"))}, "1 of 6 golds have no question .*: 8"),

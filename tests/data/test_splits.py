@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagpr.data.splits import apportion, assign_purposes, divide, leak_groups
+from tagpr.data.splits import Fold, apportion, assign_purposes, divide, leak_groups
+from tagpr.errors import BadInputError
 
 PEOPLE = {"train": 60, "dev": 20, "test": 20}
 QUESTIONS = {"sft": 50, "pairs": 20, "rl": 30}
@@ -57,6 +58,28 @@ def test_siblings_are_told_by_what_their_profiles_share():
     assert leak_groups(items) == [0, 1, 0, 3, 3, 5, 6]
 
 
+def test_ids_of_nearly_one_profile_are_one_person():
+    shelf = set(range(10))
+    items = [shelf, {1, 2, 3, 4, 50, 51}, shelf | {10}, {0, 1, 2, 3, 4, 5, 6, 7, 60, 61}, {1, 2}, {1, 2}]
+    # a and c share 10 of 10; d has 8 of 10 with them; b has 4 of 6; e and f are too small to say anything
+    assert leak_groups(items, list("abcdef")) == [0, 1, 0, 0, 4, 5]
+    # co-authors: 6 of 10 are two ids' business, and one person where nobody is named
+    coauthors = [shelf, {0, 1, 2, 3, 4, 5, 70, 71, 72, 73}]
+    assert leak_groups(coauthors, ["a", "b"]) == [0, 1]
+    assert leak_groups(coauthors, ["a", ""]) == leak_groups(coauthors) == [0, 0]
+    # one id is one person, whatever the profiles
+    assert leak_groups([{1}, {2}, {3}], ["a", "b", "a"]) == [0, 1, 0]
+
+
+def test_what_everybody_holds_makes_nobody_one_person():
+    # 21 people who liked the same five films, each with one of their own; 20 of them would be few enough
+    films = set(range(5))
+    many = [films | {100 + i} for i in range(21)]
+    names = [f"u{i}" for i in range(21)]
+    assert leak_groups(many, names) == list(range(21))
+    assert leak_groups(many[:20], names[:20]) == [0] * 20
+
+
 @given(st.lists(st.sets(st.integers(0, 12), max_size=6), max_size=8))
 def test_groups_are_those_of_comparing_everybody_with_everybody(items):
     groups = list(range(len(items)))
@@ -67,3 +90,43 @@ def test_groups_are_those_of_comparing_everybody_with_everybody(items):
                 if i != j and smaller and 2 * len(a & b) >= smaller:
                     groups[i] = groups[j] = min(groups[i], groups[j])
     assert leak_groups(items) == groups
+
+
+# --- folds -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.sets(st.text(min_size=1), min_size=8, max_size=40), st.integers(2, 6), st.integers(0, 5))
+def test_over_all_folds_everybody_is_tested_once(people, count, seed):
+    folds = [Fold(count=count, index=i).divide(sorted(people), PEOPLE, seed=seed) for i in range(count)]
+    tested = [[person for person, split in parts.items() if split == "test"] for parts in folds]
+    assert sorted(person for fold in tested for person in fold) == sorted(people)
+    assert max(map(len, tested)) - min(map(len, tested)) <= 1
+    assert all(set(parts) == people for parts in folds)
+    assert folds[0] == Fold(count=count, index=0).divide(sorted(people, reverse=True), PEOPLE, seed=seed)
+
+
+def test_the_people_outside_a_fold_are_train_and_dev_by_their_shares():
+    parts = Fold(count=5, index=2).divide([f"p{i}" for i in range(110)], PEOPLE, seed=0)
+    # 22 tested; of 88 three quarters, as 60 to 20
+    assert {split: list(parts.values()).count(split) for split in PEOPLE} == {"train": 66, "dev": 22, "test": 22}
+    whole = Fold(count=None, index=0).divide([f"p{i}" for i in range(110)], PEOPLE, seed=0)
+    assert whole == divide([f"p{i}" for i in range(110)], PEOPLE, seed=0, stream="people")
+
+
+@pytest.mark.parametrize(
+    "count, index, message",
+    [
+        (None, 1, "data.fold=1, but data.folds is null"),
+        (1, 0, "two folds or more"),
+        (5, 5, "from 0"),
+        (5, -1, "from 0"),
+    ],
+)
+def test_a_fold_that_there_is_not(count, index, message):
+    with pytest.raises(BadInputError, match=message):
+        Fold(count=count, index=index)
+
+
+def test_more_folds_than_people():
+    with pytest.raises(BadInputError, match=r"data\.folds=4, but there are 3 people"):
+        Fold(count=4, index=0).divide(["a", "b", "c"], PEOPLE, seed=0)

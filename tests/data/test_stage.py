@@ -16,8 +16,12 @@ def test_records_are_written_with_their_history_counts_and_sources(tmp_path):
     data = LampSource(
         root=str(FIXTURE / "LaMP_2"),
         tasks=[],
+        report="dev",
         people_shares={"train": 60, "dev": 20, "test": 20},
+        folds=None,
+        fold=0,
         question_shares={"sft": 50, "pairs": 20, "rl": 30},
+        drop_golds_from=["sft", "pairs", "rl"],
     )
     context = StageContext(stage="records", seed=0, checkpoints=tmp_path)
     counts = run(data=data, retrieval=BM25Retriever(k=3), inputs={}, output=tmp_path, context=context)
@@ -56,3 +60,30 @@ def test_a_made_world_says_which_one_it_is(tmp_path):
     card = (tmp_path / "CARD.md").read_text()
     assert card.startswith("# Data card: the simulated world, world-1.0")
     assert "| S2 | blind optimum |" in card
+
+
+def test_kept_rankings_change_no_file(tmp_path):
+    def stage(name, *, k, rankings):
+        data = LampSource(
+            root=str(FIXTURE),
+            tasks=[],
+            report="dev",
+            folds=None,
+            fold=0,
+            people_shares={"train": 60, "dev": 20, "test": 20},
+            question_shares={"sft": 50, "pairs": 20, "rl": 30},
+            drop_golds_from=["sft"],
+        )
+        context = StageContext(stage="records", seed=0, checkpoints=tmp_path, rankings=rankings)
+        (tmp_path / name).mkdir()
+        counts = run(data=data, retrieval=BM25Retriever(k=k), inputs={}, output=tmp_path / name, context=context)
+        return (counts["rankings_reused"], counts["rankings_computed"]), {
+            path.name: path.read_bytes() for path in (tmp_path / name).iterdir()
+        }
+
+    kept = tmp_path / "rankings"
+    (cold_k3, first), (warm_k5, second) = stage("a", k=3, rankings=kept), stage("b", k=5, rankings=kept)
+    (_, no_k3), (_, no_k5) = stage("c", k=3, rankings=None), stage("d", k=5, rankings=None)
+    assert cold_k3[0] == warm_k5[1] == 0
+    assert cold_k3[1] == warm_k5[0] > 0
+    assert first == no_k3 != second == no_k5

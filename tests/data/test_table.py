@@ -26,9 +26,10 @@ def source(path, *, columns=None, **settings):
         path=str(path),
         columns={"user": "user", "text": "text", "answer": "answer", "date": "date", "title": None} | (columns or {}),
         **{
-            "task": "rating", "queries_per_user": 2, "min_rows": 3, "max_rows": None, "max_users": None,
+            "task": "rating", "queries_per_user": 2, "train_queries_per_user": None,
+            "questions_in_history": True, "folds": None, "fold": 0, "min_rows": 3, "max_rows": None, "max_users": None,
             "max_characters": 1000, "people_shares": {"train": 60, "dev": 20, "test": 20},
-            "question_shares": {"sft": 50, "pairs": 20, "rl": 30}, "licence": "unknown",
+            "question_shares": {"sft": 50, "pairs": 20, "rl": 30}, "drop_golds_from": [], "licence": "unknown",
         }
         | settings,
     )  # fmt: skip
@@ -88,6 +89,40 @@ def test_people_are_on_one_side_and_train_peoples_questions_have_a_purpose(table
     assert Counter(r.purpose for r in records) == {"sft": 2, "pairs": 2, "rl": 2, "dev": 2, "test": 2}
     assert source(table).records(seed=0) == records
     assert {r.user_id: r.split for r in source(table).records(seed=1)} != {r.user_id: r.split for r in records}
+
+
+def test_over_the_folds_everybody_is_tested_once(tmp_path):
+    path = write(tmp_path / "teas.csv", teas(people=10))
+    tested = []
+    for fold in range(5):
+        records = source(path, folds=5, fold=fold, train_queries_per_user=3, min_rows=4).records(seed=0)
+        by_split = {split: [r for r in records if r.split == split] for split in ("train", "dev", "test")}
+        # 8 people are left: 6 and 2 by 60 to 20
+        assert {s: len({r.user_id for r in rs}) for s, rs in by_split.items()} == {"train": 6, "dev": 2, "test": 2}
+        assert {s: len(rs) for s, rs in by_split.items()} == {"train": 6 * 3, "dev": 2 * 2, "test": 2 * 2}
+        tested += sorted({r.user_id for r in by_split["test"]})
+    assert sorted(tested) == [f"p{i}" for i in range(10)]
+
+
+def test_histories_can_end_before_the_first_question(table):
+    made = source(table, questions_in_history=False, train_queries_per_user=3, min_rows=4)
+    records = made.records(seed=0)
+    first, second, third = (r for r in records if r.user_id == next(r.user_id for r in records if r.split == "train"))
+    assert [len(r.profile) for r in (first, second, third)] == [2, 2, 2]
+    asked = {r.record_id for r in records}
+    assert not any(entry.entry_id in asked for r in records for entry in r.profile)
+    assert made.figures(records)["golds_in_later_histories"] == 0
+    assert "before their first question" in made.card(records)
+
+
+def test_golds_that_a_later_question_of_another_purpose_shows_are_counted(table):
+    made = source(table, train_queries_per_user=3, min_rows=4)
+    records = made.records(seed=0)
+    # three train people with one question per purpose each: the last one's answer is shown to nobody
+    assert made.figures(records)["golds_in_later_histories"] == 3 * 2
+    # people with one purpose have nothing to count
+    one = source(table)
+    assert one.figures(one.records(seed=0))["golds_in_later_histories"] == 0
 
 
 @pytest.mark.parametrize("date", ["date", None])
@@ -267,6 +302,7 @@ def test_what_is_left_out_is_counted(tmp_path):
         "rows_beyond_max_rows": 5,
         "people_beyond_max_users": 0,
         "texts_cut": 0,
+        "golds_in_later_histories": 0,
         "golds_in_own_text": 0,
         "test_answers_seen_in_train": 0,
     }
@@ -327,7 +363,7 @@ def test_a_missing_column_is_named_with_the_nearest(table):
         ("t.csv", b"user,text,answer,date\na,b,3,2020\na,b,c,3,2020\n", r"Row #3: Expected 4 columns, got 5"),
         ("t.csv", b"user,text,answer,date,user\na,b,3,2020,a\n", "'user' is the name of 2 columns"),
         ("t.jsonl", b'{"user": "a"}\n[1]\n', r"line 2: found '\[1\]', expected one JSON object per line"),
-        ("t.jsonl", b'{"user": "a", \n', "line 1: Expecting property name"),
+        ("t.jsonl", b'{"user": "a", \n', "line 1, column 16: Expecting .* where the line ends"),
         ("t.jsonl", b"\n \n", "there is no row in it"),
         ("t.jsonl", b'{"user": {"id": 3}}\n', r"line 1, column 'user': found \{'id': 3\}, expected text or a number"),
         ("t.jsonl", b'{"user": "a\\ud800"}\n', "column 'user': .* is half a character"),
@@ -384,13 +420,16 @@ def test_the_records_stage_writes_records_counts_and_a_card(tmp_path, tagpr):
     assert Counter(r.purpose for r in records) == {"sft": 6, "pairs": 6, "rl": 6, "dev": 6, "test": 6}
     assert all(len(r.retrieved) == len(r.profile) for r in records)
     counts = json.loads((folder / "manifest.json").read_text())["counts"]
+    assert (counts["sibling_gold_entries"], counts["dropped_gold_entries"]) == (3 * 10, 3 * 6)
     assert (counts["rows_read"], counts["rows_used"], counts["people"], counts["own_entries"]) == (70, 70, 10, 0)
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     for line in (
         "# Data card: teas.csv",
         "- Licence: CC0",
         "- Columns: user = `who`, text = `text`, answer = `answer`, date = `date`.",
-        "| train | 6 | 18 | 6 | 6 | 6 | 0 | 0 | 5.0 (4 to 6) |",
+        # 4 to 6 earlier rows, of which those that are questions of another purpose are not read.
+        "| train | 6 | 18 | 6 | 6 | 6 | 0 | 0 | 4.0 (4 to 4) |",
+        "| dev | 2 | 6 | 0 | 0 | 0 | 6 | 0 | 5.0 (4 to 6) |",
         "## What was left out of 70 rows",
     ):
         assert line in card.splitlines(), card

@@ -14,9 +14,9 @@ def record_of(task, gold, responses=(), record_id="r"):
     )  # fmt: skip
 
 
-def beside(record, modes, shown=0):
+def beside(record, modes, shown=0, raters=None):
     prompt = Prompt(record=record, text="", history=record.profile[:shown], thinking=False, num_cut=0, num_dropped=0)
-    return {reference.name: reference for reference in references(prompt, modes)}
+    return {reference.name: reference for reference in references(prompt, modes, raters or {})}
 
 
 def test_population_modes_skip_texts_and_withheld_golds_and_break_ties_by_name():

@@ -136,3 +136,64 @@ def test_real_people_keep_their_splits_from_seed_to_seed(real, hashes):
 def test_contradictions_are_named(values, message, real, hashes):
     with pytest.raises(UserError, match=message):
         build(changed(real, **values), hashes)
+
+
+def test_attribution_is_a_stage_per_policy_behind_the_evaluations(hashes):
+    cfg = compose("experiment=smoke", "diagnostics=full", "diagnostics.swap=null")
+    graph = build(cfg, hashes)
+    asked = {row.name: row.diagnostics["attribution"] for row in graph.rows if row.diagnostics}
+    assert list(asked) == ["sft", "rl_exploratory"]
+    assert set(asked["sft"].inputs) == {"records", "policy"}
+    assert asked["rl_exploratory"].inputs["policy"] is graph.policies["rl_exploratory"]
+    assert set(asked["sft"].groups) == {"prompt", "tags", "engine", "backbone", "evaluation", "attribution"}
+    assert [stage.kind for stage in graph.stages[-2:]] == ["attribution", "attribution"]
+    # whom else one asks changes no result
+    fewer = build(changed(cfg, diagnostics__attribution__policies=["sft"]), hashes)
+    assert [row.name for row in fewer.rows if row.diagnostics] == ["sft"]
+    assert fewer.stages[-1].fingerprint == asked["sft"].fingerprint
+
+
+# --- diagnoses -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def asked(smoke) -> DictConfig:
+    return compose("experiment=smoke", "diagnostics=swap")
+
+
+def test_diagnoses_stand_behind_the_evaluations_and_change_nothing_before_them(smoke, asked, hashes):
+    plain, more = build(smoke, hashes), build(asked, hashes)
+    assert [s.fingerprint for s in more.stages[: len(plain.stages)]] == [s.fingerprint for s in plain.stages]
+    assert [s.label for s in more.stages[len(plain.stages) :]] == ["swap sft", "swap rl_exploratory"]
+    for stage, policy in zip(more.stages[-2:], ("sft", "rl_exploratory"), strict=True):
+        assert stage.inputs["policy"] is more.policies[policy]
+        assert stage.inputs["records"].fingerprint == plain.stages[0].fingerprint
+    rows = {row.name: [*row.diagnostics] for row in more.rows if row.diagnostics}
+    assert rows == {"sft": ["swap"], "rl_exploratory": ["swap"]}
+
+
+def test_the_last_policy_is_whatever_the_run_ends_with(asked, hashes):
+    short = changed(asked, rl__order=["guided"])
+    assert [s.label for s in build(short, hashes).stages if s.kind == "swap"] == ["swap sft", "swap rl_guided"]
+    supervised = changed(asked, rl__order=[])
+    assert [s.label for s in build(supervised, hashes).stages if s.kind == "swap"] == ["swap sft"]
+
+
+def test_who_else_is_diagnosed_does_not_count_but_how_does(asked, hashes):
+    def swap_of_sft(**values) -> str:
+        cfg = changed(asked, **{f"diagnostics__swap__{key}": value for key, value in values.items()})
+        return next(s for s in build(cfg, hashes).stages if s.kind == "swap").fingerprint
+
+    assert swap_of_sft() == swap_of_sft(policies=["sft"])
+    others = {swap_of_sft(**{key: value}) for key, value in
+              (("max_records", 9), ("max_new_tokens", 9), ("candidates", 9), ("length_band", 0.9))}  # fmt: skip
+    assert len(others | {swap_of_sft()}) == 5
+
+
+def test_a_policy_that_no_row_shows_cannot_be_diagnosed(asked, hashes):
+    with pytest.raises(UserError, match=r"policies names rl_later, but this run trains sft, rl_guided, rl_exploratory"):
+        build(changed(asked, diagnostics__swap__policies=["rl_later"]), hashes)
+    # The one row of SFT shows the question alone.
+    hidden = changed(asked, evaluation__rows__sft__history=False)
+    with pytest.raises(UserError, match=r"names sft, but no row of evaluation\.rows evaluates it with the run's own"):
+        build(hidden, hashes)

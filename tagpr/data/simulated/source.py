@@ -25,7 +25,7 @@ from tagpr.data.simulated.logic import (
 from tagpr.data.simulated.people import Person, draw_person, noisy_code, noisy_style
 from tagpr.data.simulated.style import STYLE_TASKS, style_parts, write_style
 from tagpr.data.simulated.truth import WORLD, Population, question_truths
-from tagpr.data.source import RecordSource
+from tagpr.data.source import Records, RecordSource
 from tagpr.errors import BadInputError
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import SPLITS, ProfileEntry, Record
@@ -153,8 +153,10 @@ class SimulatedSource(RecordSource):
         require(gates)
         return gate_figures(records, gates)
 
-    def card(self, records: Sequence[Record]) -> str:
-        return f"{CARD.read_text(encoding='utf-8')}\n## The gates of this copy\n{gate_table(self.gates(records))}\n"
+    def card(self, records: Records) -> str:
+        # The stage asks with what it has written, retrieved entries included; the gates measured what it read.
+        gates = self._measured[1] if self._measured else self.gates(list(records))
+        return f"{CARD.read_text(encoding='utf-8')}\n## The gates of this copy\n{gate_table(gates)}\n"
 
     def version(self, records: Sequence[Record]) -> dict[str, str]:
         return {WORLD: self._hash(records)}

@@ -16,14 +16,14 @@ What holds given other entries than the whole profile: `shown_truth`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tagpr.data.simulated.grammar import read_facts, read_keywords
-from tagpr.data.simulated.logic import LOGIC_TASKS
+from tagpr.data.simulated.logic import LOGIC_TASKS, RULES, answers, encode, write_answer
 from tagpr.data.simulated.observer import (
     Belief,
     Seen,
@@ -35,6 +35,8 @@ from tagpr.data.simulated.observer import (
     summary,
     written,
 )
+from tagpr.data.simulated.reasoning import rule_of
+from tagpr.data.simulated.style import write_style
 from tagpr.types import ProfileEntry, Record
 
 WORLD = "world-1.0"
@@ -91,6 +93,24 @@ def shown_truth(record: Record, history: Sequence[ProfileEntry]) -> dict[str, An
     belief = beliefs(record.task, [seen_entries(record, history)], families=truth["families"], noise=truth["noise"])
     (bayes,) = best_answers(record.task, [record.query], belief, noise=truth["noise"])
     return {"posterior": summary(record.task, belief, 0), "bayes": bayes}
+
+
+def true_rule(truth: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The person's rule, or the manner of the task's texts: `Rule.as_json`, or {part: place of its value}."""
+    return truth["rule"] if "rule" in truth else truth["style"]
+
+
+def preferred_answer(task: str, rule: Mapping[str, Any], query: str) -> str:
+    """What a rule or manner, as `true_rule` gives it, says to any query, without noise; a query is never older.
+
+    Raises:
+        ValueError: a query that does not say what the task's rules need.
+    """
+    if task not in LOGIC_TASKS:
+        return write_style(task, rule, read_keywords(query))
+    facts = read_facts(task, query)
+    codes = answers(encode(task, [facts], [False]), [RULES[task].index(rule_of(rule))])
+    return write_answer(task, int(codes[0, 0]), facts)
 
 
 def best_answers(task: str, queries: Sequence[str], belief: Belief, *, noise: float) -> list[dict[str, Any]]:
