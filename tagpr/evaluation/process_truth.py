@@ -14,7 +14,7 @@ Ours (METHOD: process truth). Every figure is of one question, and a figure that
 | true_query | share of the query's readings that it bears out; absent: no such span |
 
 An answer is *right* here if it is what the person's rule says, without the noise of golds: a person's slip is no
-reason. A teacher that cites three of six entries can reach an F1 of .67 at most.
+reason. A teacher that cites four of six entries can reach an F1 of .80 at most.
 """
 
 from __future__ import annotations
