@@ -120,7 +120,7 @@ def tiny_base_path() -> Path:
     path = Path(str(resources.files("tagpr.lm") / "tiny_base"))
     if not (path / "config.json").is_file():
         raise BadInputError(
-            f"the shipped base is not at {path}: reinstall the package, or make it with experiments/tiny_base/run.sh."
+            f"the shipped base is not at {path}: reinstall the package, or make it with experiments/tiny_base/train.py."
         )
     return path
 
