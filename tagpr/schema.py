@@ -591,6 +591,7 @@ class ListedContrast:
 @dataclass
 class Evaluation:
     people: EvaluatedPeople = MISSING
+    choice: EvaluatedPeople = MISSING  # by whose answers the best untrained row is chosen
     question: PromptStyle = MISSING  # the prompt of rows without history
     rows: dict[str, TableRow] = MISSING  # rl_<stage> rows come by themselves
     compare: dict[str, ComparedRow] = MISSING  # policies of other presets

@@ -100,13 +100,25 @@ def _metric_intervals(comparison: Comparison) -> dict[str, dict[str, tuple[float
 
 
 def best_backbone_row(comparison: Comparison) -> ComparedRow | None:
-    """The untrained row with the highest mean lenient score: what gains are measured against."""
+    """The untrained row with the highest mean lenient score on dev people: what gains are measured against.
+
+    On the questions shown where dev people's answers are missing: runs of older versions, other settings.
+    """
     rows = [row for row in comparison.rows if row.is_backbone and GREEDY in row.decodings]
-    return max(rows, key=lambda row: _mean_score(row, "lenient_score"), default=None)
+    on_dev = chosen_on_dev(comparison)
+    return max(rows, key=lambda row: _mean_score(row, "lenient_score", on_dev=on_dev), default=None)
 
 
-def _mean_score(row: ComparedRow, key: str) -> float:
-    evaluations = [own.evaluations[GREEDY] for own in row.by_seed.values()]
+def chosen_on_dev(comparison: Comparison) -> bool:
+    """Whether dev people's answers choose the best untrained row."""
+    rows = [row for row in comparison.rows if row.is_backbone and GREEDY in row.decodings]
+    return all(own.dev_evaluations for row in rows for own in row.by_seed.values())
+
+
+def _mean_score(row: ComparedRow, key: str, *, on_dev: bool) -> float:
+    evaluations = [
+        one for own in row.by_seed.values() for one in (own.dev_evaluations if on_dev else [own.evaluations[GREEDY]])
+    ]
     known = [fmean(task[key] for task in one.tasks.values()) for one in evaluations if _has_golds(one.tasks.values())]
     return fmean(known) if known else -math.inf
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tagpr.analysis.comparison import ComparedRow, Comparison
 from tagpr.analysis.contrasts import TIE_MARGIN, listed_pairs
-from tagpr.analysis.figures import RowFigures
+from tagpr.analysis.figures import RowFigures, chosen_on_dev
 from tagpr.analysis.leak_notes import leak_lines
 from tagpr.analysis.memorisation import memorisation_lines
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, NUM_RESAMPLES
@@ -197,7 +197,12 @@ def definitions(comparison: Comparison, figures: Sequence[RowFigures], base: str
             "untrained row, both with answers read by the same lenient reader; the relative gain divides by the "
             "latter (a ratio of means over tasks; under By task each task's own ratio, and the mean of these where "
             "all are there), and is left out where that is within two standard errors of 0. The best untrained row is "
-            "chosen on the questions shown, which makes gains smaller on average, not larger."
+            "chosen on "
+            + (
+                "dev people, whom no table shows."
+                if chosen_on_dev(comparison)
+                else "the questions shown, which makes gains smaller on average, not larger."
+            )
         )
     if any(task.startswith("LaMP") for task in comparison.tasks):
         lines.append(

@@ -18,6 +18,7 @@ import yaml
 from tagpr.errors import BadInputError, UserError
 from tagpr.evaluation.samples import mean_of_metrics
 from tagpr.pipeline.fingerprint import digest
+from tagpr.pipeline.graph import ON_DEV
 from tagpr.storage import iterate_records, read_json, read_predictions, read_references
 from tagpr.tasks import task_named
 from tagpr.types import Prediction, Reference
@@ -235,6 +236,13 @@ class Row:
     evaluations: Mapping[str, Evaluation]  # decoding -> evaluation
     diagnostics: Mapping[str, Artifact]  # swap, ... -> what was asked of the policy beside its scores
     folds: Mapping[int, Row] = field(default_factory=dict)
+
+    @cached_property
+    def dev_evaluations(self) -> tuple[Evaluation, ...]:
+        """An untrained row's greedy answers to dev people, one evaluation per fold; none: they were not asked."""
+        if self.folds:
+            return tuple(one for row in self.folds.values() for one in row.dev_evaluations)
+        return (Evaluation(folder=self.diagnostics[ON_DEV].folder),) if ON_DEV in self.diagnostics else ()
 
     @property
     def rl_stages(self) -> tuple[Artifact, ...]:

@@ -50,6 +50,7 @@ ENTRIES = {
 
 # What may be asked of a policy beside its scores, in this order: each a node of the group `diagnostics`.
 DIAGNOSES = ("swap", "attribution")
+ON_DEV = "dev"  # an untrained row's greedy answers to dev people's questions
 
 # Settings that cannot change a result: they stay out of fingerprints and run keys.
 SILENT: dict[str, frozenset[str]] = {
@@ -122,7 +123,7 @@ class EvaluatedRow:
     name: str
     policy: Stage | None  # None: the backbone itself
     stages: Mapping[str, Stage]  # decoding -> evaluate stage
-    diagnostics: Mapping[str, Stage] = field(default_factory=dict)  # one of DIAGNOSES -> its stage
+    diagnostics: Mapping[str, Stage] = field(default_factory=dict)  # one of DIAGNOSES, or ON_DEV -> its stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +287,14 @@ def _row(
             kind="evaluate", name="evaluate", label=f"evaluate {name} {decoding}", groups=groups, inputs=inputs,
             seed=stream_seed(cfg.seed, f"evaluate_{decoding}"), files=_backbone_files(cfg, hashes) if policy is None
             else {}, )  # fmt: skip
-    return EvaluatedRow(name=name, policy=policy, stages=stages)
+    beside = {}
+    if policy is None and "greedy" in stages:
+        greedy = stages["greedy"]
+        # Which untrained row gains are measured against is chosen on people whom no table shows.
+        beside[ON_DEV] = replace(
+            greedy, label=f"evaluate {name} {ON_DEV}", groups={**greedy.groups, "evaluation": cfg.evaluation.choice}
+        )
+    return EvaluatedRow(name=name, policy=policy, stages=stages, diagnostics=beside)
 
 
 def _with_diagnostics(cfg: DictConfig, rows: list[EvaluatedRow], policies: Mapping[str, Stage]) -> list[EvaluatedRow]:
@@ -321,7 +329,7 @@ def _with_diagnostics(cfg: DictConfig, rows: list[EvaluatedRow], policies: Mappi
                 kind=kind, name=kind, label=f"{kind} {row.name}", groups=groups,
                 inputs={"records": records, "policy": policy}, seed=stream_seed(cfg.seed, kind),
             )  # fmt: skip
-    return [replace(row, diagnostics=found.get(row.name, {})) for row in rows]
+    return [replace(row, diagnostics={**row.diagnostics, **found.get(row.name, {})}) for row in rows]
 
 
 def _shows(row: EvaluatedRow, prompt: DictConfig) -> bool:

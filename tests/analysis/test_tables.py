@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -216,6 +217,29 @@ def test_each_task_has_its_gap_and_the_mean_of_these_is_told_apart(seed_0, tmp_p
     assert {task: one.gain.value for task, one in sft.by_task.items()} == pytest.approx({"S2": 1 / 3, "S3": 0.25})
     write_sections(sections_of([run], None), tmp_path)
     assert "| sft | 1.00 | 0.00 | 0.50 |" in (tmp_path / "table.md").read_text()
+
+
+def test_dev_people_choose_the_base_that_gains_are_measured_against(folders):
+    questions = many_people(folders, 20)
+    folders.records("r0", "world")
+    right, wrong = ["cosy"] * 20, ["city"] * 20
+    half = ["cosy" if i % 2 else "city" for i in range(20)]
+    tested = {"base": ("backbone", half), "base_think": ("backbone", wrong), "sft": ("sft", right)}
+    on_dev = {"base": wrong, "base_think": half}
+    for name, answers in on_dev.items():
+        shutil.move(
+            folders.root / "cache" / "evaluate" / folders.evaluation(f"dev_{name}", questions, answers),
+            folders.root / "cache" / "dev" / f"dev_{name}",
+        )
+    rows = {
+        name: (policy, [], {"greedy": folders.evaluation(f"test_{name}", questions, answers)})
+        for name, (policy, answers) in tested.items()
+    }
+    known = folders.run(rows, diagnostics={name: {"dev": f"dev_{name}"} for name in on_dev})
+    # base_think is better on dev and worse on the people shown: 1 - 0, not 1 - .5
+    assert by_name([read_run(known)])["sft"].gain.value == pytest.approx(1.0)
+    unknown = folders.run(rows, seed=1)
+    assert by_name([read_run(unknown)])["sft"].gain.value == pytest.approx(0.5)
 
 
 def test_relative_gains_need_a_base_away_from_zero(folders):

@@ -87,6 +87,19 @@ def test_rows_follow_the_config_and_the_stages(smoke, hashes):
     assert [rows[name].groups["prompt"].thinking for name in ("base", "base_think", "base_bm25")] == [False, True, True]
 
 
+def test_untrained_rows_answer_dev_people_too(smoke, hashes):
+    graph = build(smoke, hashes)
+    asked = {row.name: row.diagnostics.get("dev") for row in graph.rows}
+    assert [name for name, stage in asked.items() if stage] == ["base", "base_think", "base_bm25"]
+    for row in graph.rows[:3]:
+        assert asked[row.name] in graph.stages
+        assert (asked[row.name].groups["evaluation"].splits, row.stages["greedy"].groups["evaluation"].splits) == (
+            ["dev"],
+            ["test"],
+        )
+        assert asked[row.name].fingerprint != row.stages["greedy"].fingerprint
+
+
 def test_a_compared_preset_shares_its_stages_under_names_of_their_own(smoke, hashes):
     other = changed(smoke, run_name="other", sft__steps=3)
     cfg = changed(smoke, evaluation__compare={"short_sft": {"ablation": "any", "policy": "sft"}})
@@ -141,7 +154,7 @@ def test_contradictions_are_named(values, message, real, hashes):
 def test_attribution_is_a_stage_per_policy_behind_the_evaluations(hashes):
     cfg = compose("experiment=smoke", "diagnostics=full", "diagnostics.swap=null")
     graph = build(cfg, hashes)
-    asked = {row.name: row.diagnostics["attribution"] for row in graph.rows if row.diagnostics}
+    asked = {row.name: row.diagnostics["attribution"] for row in graph.rows if "attribution" in row.diagnostics}
     assert list(asked) == ["sft", "rl_exploratory"]
     assert set(asked["sft"].inputs) == {"records", "policy"}
     assert asked["rl_exploratory"].inputs["policy"] is graph.policies["rl_exploratory"]
@@ -149,7 +162,7 @@ def test_attribution_is_a_stage_per_policy_behind_the_evaluations(hashes):
     assert [stage.kind for stage in graph.stages[-2:]] == ["attribution", "attribution"]
     # whom else one asks changes no result
     fewer = build(changed(cfg, diagnostics__attribution__policies=["sft"]), hashes)
-    assert [row.name for row in fewer.rows if row.diagnostics] == ["sft"]
+    assert [row.name for row in fewer.rows if row.policy and row.diagnostics] == ["sft"]
     assert fewer.stages[-1].fingerprint == asked["sft"].fingerprint
 
 
@@ -168,7 +181,7 @@ def test_diagnoses_stand_behind_the_evaluations_and_change_nothing_before_them(s
     for stage, policy in zip(more.stages[-2:], ("sft", "rl_exploratory"), strict=True):
         assert stage.inputs["policy"] is more.policies[policy]
         assert stage.inputs["records"].fingerprint == plain.stages[0].fingerprint
-    rows = {row.name: [*row.diagnostics] for row in more.rows if row.diagnostics}
+    rows = {row.name: [*row.diagnostics] for row in more.rows if row.policy and row.diagnostics}
     assert rows == {"sft": ["swap"], "rl_exploratory": ["swap"]}
 
 
