@@ -15,8 +15,8 @@ import pytest
 FIXTURE = Path(__file__).parent / "fixtures" / "lamp_mini" / "LaMP_3"
 SMOKE = ("experiment=smoke", "trainer.threads=1", "logger=none")
 STAGES = ["records", "chains", "sft", "pairs", "prmu", "rl_guided", "rl_exploratory"]
-UNTRAINED = ROWS[:3]  # they answer dev people too
 ROWS = ["base", "base_think", "base_bm25", "sft", "rl_guided", "rl_exploratory"]
+UNTRAINED = ROWS[:3]  # they answer dev people too
 
 
 @pytest.fixture(scope="module")
