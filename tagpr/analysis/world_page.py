@@ -190,9 +190,9 @@ def _gates(gates: Sequence[Gate]) -> Html:
 
 def _people(people: Sequence[Record]) -> Html:
     return join(
-        el("p", "Test people. Of each kind it is the first one, by number, whose history brings Bayes from another "
-           "answer to the one without slips, if possible with a slip in the history: clearer cases than most. How "
-           "clear the world is on the whole is said above."),
+        el("p", "Test people, none shown twice where there are enough. Of each kind it is the first one whose history "
+           "brings Bayes from another answer to the one without slips, if possible with a slip in the history: clearer "
+           "cases than most. How clear the world is on the whole is said above."),
         _legend(),
         *(_person(number, record) for number, record in enumerate(people, start=1)),
     )  # fmt: skip
@@ -220,7 +220,7 @@ def _history(record: Record) -> Html:
     for number, (entry, own) in enumerate(zip(record.profile, own_answers(record), strict=True), start=1):
         follows = number - 1 in truth["evidence"]
         if follows:
-            note = el("span", f"✓ {own.clause}".strip(), class_="why")
+            note = el("span", f"✓\u00a0{own.clause}".strip(), class_="why")
         else:
             note = join(_chip("slip", "bad"), el("span", f" the rule says {own.answer}" if own.answer else ""))
         shown = join(entry.input, " ") if entry.input else Html("")
@@ -240,8 +240,8 @@ def _question(record: Record) -> Html:
     for side, label in sides.items():
         if side in truth:
             said = truth[side]
-            mark = Html(" ") + el("span", "✓" if said["answer"] == record.gold else "✗", class_="mark")
-            rows.append([label, join(said["answer"], Html(mark)), f"{said['expected']:.2f}"])
+            mark = el("span", "✓" if said["answer"] == record.gold else "✗", class_="mark")
+            rows.append([label, join(said["answer"], " ", mark), f"{said['expected']:.2f}"])
     return join(el("p", record.query, class_="query"), _table(["", "answer", "expected score"], rows))
 
 
@@ -273,7 +273,14 @@ def _chain(record: Record) -> Html:
     chain = reference_chain(record, list(enumerate(record.profile)), examples=EXAMPLES)
     prompt = Prompt(record=record, text="", history=record.profile, thinking=True, num_cut=0, num_dropped=0)
     steps = [
-        el("li", el("span", tag, class_="tag"), " ", el("span", step), class_="step", style=f"background:{COLOURS[tag]}")
+        el(
+            "li",
+            el("span", tag, class_="tag"),
+            " ",
+            el("span", step),
+            class_="step",
+            style=f"background:{COLOURS[tag]}",
+        )
         for tag, step in zip(RulesTagger().tag(prompt, chain.steps), chain.steps, strict=True)
     ]
     return join(el("ol", *steps, class_="chain"), el("p", "answer: ", el("b", chain.answer)))
@@ -309,7 +316,7 @@ def _bars(rows: Iterable[tuple[str, float, bool]]) -> Html:
     return el(
         "div",
         *(
-            el("div", el("span", label, " ✓" if is_true else "", class_="label"), _bar(chance, "own" if is_true else ""),
+            el("div", el("span", label, "\u00a0✓" if is_true else ""), _bar(chance, "own" if is_true else ""),
                el("span", f"{chance:.2f}", class_="figure"), class_="row")
             for label, chance, is_true in rows
         ),
