@@ -1,4 +1,4 @@
-"""`tagpr-world`: the simulated world by itself, for its gate report and for others to use."""
+"""`tagpr-world`: the simulated world by itself, for its gate report, its page and for others to use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     report.add_argument("--out", type=Path, help="a file for the report; without it, it is printed")
     export = commands.add_parser("export", help="a folder for the datasets library, with LaMP's form beside it")
     export.add_argument("--out", type=Path, required=True, help="a new folder")
-    for command in (report, export):
+    page = commands.add_parser("page", help="one HTML page: families, people looked at closely, gates")
+    page.add_argument("--out", type=Path, required=True, help="a file for the page, e.g. world.html")
+    for command in (report, export, page):
         command.add_argument("--size", default="small", help="one of data.sizes: smoke, demo, small, full")
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("settings", nargs="*", help="any key of conf/data/simulated.yaml, e.g. data.noise=0.1")
@@ -35,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.out.write_text(text, encoding="utf-8")
             else:
                 print(text)
+        elif arguments.command == "page":
+            _write_page(source, arguments.seed, arguments.out)
         else:
             from tagpr.data.simulated.export import export_folder
 
@@ -91,6 +95,20 @@ def _drawn(source: SimulatedSource, seed: int) -> list[Record]:
     rate = f"{people / seconds:.0f} people/s, {memory:.0f} MiB"
     print(f"{people} people, {len(records)} questions in {seconds:.0f} s: {rate}", file=sys.stderr)
     return records
+
+
+def _write_page(source: SimulatedSource, seed: int, out: Path) -> None:
+    """The page, missed gates included: it says so."""
+    # A command stands above all rooms: here it hands the world to the last one.
+    from tagpr.analysis.world_page import world_page
+
+    if out.is_dir() or not out.parent.is_dir():
+        raise UserError(f"--out is {out}, expected a file in a folder that is there, such as world.html.")
+    records = _drawn(source, seed)
+    version = source.version(records)
+    text = world_page(records, source.gates(records), version=version, size=source.size, seed=seed)
+    out.write_text(text, encoding="utf-8")
+    print(f"{out}: {out.stat().st_size / 1000:.0f} kB, {', '.join(f'{k} {v}' for k, v in version.items())}")
 
 
 def _report(source: SimulatedSource, seed: int) -> str:
