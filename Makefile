@@ -1,8 +1,7 @@
 # Every target sets up what it needs in .venv and is safe to repeat.
 PYTHON ?= python3
 VENV   := .venv
-# Two processes; each test file stays in one, so that what it composes or trains once is not done twice.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?=
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
