@@ -47,13 +47,14 @@ def _lines(report: Mapping[str, Any]) -> list[str]:
     left = sum(report["left_entries"].get(purpose, 0) for purpose in _TRAINING)
     if dropped:
         lines.append(
-            f"Leaks: entries taken out of training profiles: {dropped:,}, those that answer a question of another "
-            "split, or of the same person for another purpose. Dev and test profiles are as downloaded."
+            f"Leaks: entries taken out of training profiles: {dropped:,}, those that answer another question of "
+            "the same person (another split or purpose), or give a stranger's text that another split asks for. "
+            "Dev and test profiles are as downloaded."
         )
     if left:
         lines.append(
-            f"LEAKS IN TRAINING: entries read there that answer a question of another split, or of the same person "
-            f"for another purpose: {left:,}. data.drop_golds_from=[sft, pairs, rl] takes them out."
+            f"LEAKS IN TRAINING: entries read there that give away the answer to another question: {left:,}. "
+            "data.drop_golds_from=[sft, pairs, rl] takes them out."
         )
     if report["own_entries"] or report["own_golds_elsewhere"]:
         lines.append(

@@ -144,15 +144,20 @@ def guarded(*records):
     return kept, guard.report({})
 
 
-def test_a_strangers_question_in_another_split_is_not_read_in_training():
+@pytest.mark.parametrize(
+    "task, kept_of_1",
+    [("LaMP_4", ["1.1", "1.2"]), ("LaMP_3", ["1.0", "1.1", "1.2"])],  # one text is a copy, one rating is none
+)
+def test_a_strangers_text_of_another_split_is_not_read_in_training(task, kept_of_1):
+    four, three, two, five = ("wind and rain", "a", "b", "c") if task == "LaMP_4" else ("4", "3", "2", "5")
     kept, leaks = guarded(
         # of the three entries the first answers a test question, the second a train question of somebody else; the
         # third is the test question answered otherwise
-        record("1", "ann", "sft", "one", "5", ("nine", "4"), ("two", "3"), ("nine", "2")),
-        record("2", "bob", "rl", "two", "3"),
-        record("9", "cat", "test", "nine", "4", ("one", "5")),
+        record("1", "ann", "sft", "one", five, ("nine", four), ("two", three), ("nine", two), task=task),
+        record("2", "bob", "rl", "two", three, task=task),
+        record("9", "cat", "test", "nine", four, ("one", five), task=task),
     )
-    assert kept == {"1": ["1.1", "1.2"], "2": [], "9": ["9.0"]}
+    assert kept == {"1": kept_of_1, "2": [], "9": ["9.0"]}
     assert by_purpose(leaks["stranger_golds"]) == {
         ("sft", "rl"): (1, 1),
         ("sft", "test"): (1, 1),
