@@ -10,17 +10,21 @@ in the drills' lists are drawn at random or depend on general words only.
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from experiments.tiny_base.words import FILLERS, GENERAL_KINDS, GENERAL_LEVELS
 from tagpr.data.simulated import lexicon
-from tagpr.data.simulated.evidence import AFTER, BEFORE, DOWN, FLIP, SAME, UP
+from tagpr.data.simulated.evidence import DOWN, FLIP, LATER, SAME, UP, Marks
 from tagpr.data.simulated.grammar import read_keywords, read_mentions
 from tagpr.data.simulated.items import ItemDials, draw_item
 from tagpr.data.simulated.style import ENDINGS, STYLE_WORDS
 from tagpr.markup import ARROW, THINK_CLOSE, THINK_OPEN, entry_marker
 from tagpr.tasks import ALL_TASKS
+
+
+Line = list[tuple[str, Marks]]  # of an entry: what is said of it, and the marks that stand behind
 
 
 class Example(NamedTuple):
@@ -279,8 +283,9 @@ def relation(score: int, level: int, *, flips: bool, ways: bool) -> str:
 
 
 def facts(rng: random.Random) -> Example:
-    """Numbered lists of general words: an entry's number, the level of each of its measures and how the number stands
-    to it; then what holds most often. Numbers are random, or mostly those of one measure of the list."""
+    """Numbered lists of general words: an entry's number, the level of each of its measures, how the number stands to
+    it and how often it has stood so; then what holds most often. Numbers are random, or mostly those of one measure of
+    the list."""
     kinds = rng.sample(list(GENERAL_LEVELS), 3)
     table = {kind: GENERAL_LEVELS[kind] for kind in kinds}
     num = how_many(rng)
@@ -288,9 +293,8 @@ def facts(rng: random.Random) -> Example:
     turned = rng.random() < 0.25
     flips, ways = rng.random() < 0.6, rng.random() < 0.4
     pairs: list[tuple[str, str]] = []
-    lines: list[str] = []
-    holds: list[list[str]] = []
-    for k in range(1, num + 1):
+    lines: list[Line] = []
+    for _ in range(num):
         text, words = general_item(rng, table, 3)
         level = {MEANINGS[word][1]: int(MEANINGS[word][0]) for word in words}
         word_of = {MEANINGS[word][1]: word for word in words}
@@ -298,17 +302,15 @@ def facts(rng: random.Random) -> Example:
         if favourite and rng.random() < 0.85:
             score = 6 - level[favourite] if turned else level[favourite]
         how = {kind: relation(score, level[kind], flips=flips, ways=ways) for kind in kinds}
-        said = " ".join(f"{fact(word_of[kind])} {how[kind]}".rstrip() for kind in kinds)
         pairs.append((text, str(score)))
-        lines.append(f"{entry_marker(k)} {score} {said}")
-        holds.append([kind + (" flip" if how[kind] == FLIP else "") for kind in kinds if how[kind] in (SAME, FLIP)])
+        lines.append([(fact(word_of[kind]), ((how[kind], kind),) if how[kind] else ()) for kind in kinds])
+    marks = [(mark, kind) for mark in ((SAME, FLIP) if flips else (SAME,)) for kind in kinds]
     chosen = some(rng, num, 3)[:5]
-    steps = [lines[k - 1] for k in chosen]
     # With a call the entries are given; without one the reader chooses some by itself.
     query, query_words = general_item(rng, table, 3)
     calls = " ".join((*kinds, *(entry_marker(k) for k in chosen)))
     query = f"{query} {calls}" if rng.random() < 0.7 else query
-    return _most_common("facts", rng, pairs, query, query_words, chosen, steps, [holds[k - 1] for k in chosen])
+    return _most_common("facts", rng, pairs, query, query_words, chosen, lines, marks)
 
 
 def _most_common(
@@ -318,61 +320,77 @@ def _most_common(
     query: str,
     query_words: Sequence[str],
     chosen: Sequence[int],
-    steps: list[str],
-    holds: Sequence[Sequence[str]],
+    lines: Sequence[Line],
+    marks: Sequence[tuple[str, str]],
 ) -> Example:
-    """Evidence, what holds in most of it with two entries that show it, and the query's own meaning of that kind."""
+    """Evidence with running counts, where they end, what holds in most of it with two entries that show it, and the
+    query's own meaning of that kind."""
     between = either(rng)
-    if rng.random() < 0.3:
+    counts: Counter[tuple[str, str]] = Counter()
+    steps = []
+    for k in chosen:
+        words = [entry_marker(k), pairs[k - 1][1]]
+        for said, marked in lines[k - 1]:
+            words.append(said)
+            for mark in marked:
+                counts[mark] += 1
+                words.append(" ".join((*mark, str(counts[mark])) if mark in marks else mark))
+        steps.append(" ".join(words))
+    if rng.random() < 0.2:
         return Example(entries(cue, pairs, query), thought(steps, pairs[chosen[-1] - 1][1], between), True)
-    counts = {held: sum(held in one for one in holds) for one in holds for held in one}
-    best = max(counts.values(), default=0)
-    winners = [held for held, count in counts.items() if count == best]
+    steps.append("count : " + " ".join(f"{mark} {name} {counts[mark, name]}" for mark, name in marks))
+    of_kinds = {mark: counts[mark] for mark in marks if mark[1] != LATER}
+    best = max(of_kinds.values())
+    winners = [mark for mark, count in of_kinds.items() if count == best]
     evidence = between.join(steps)
     of_kind = {MEANINGS[word][1]: word for word in query_words}
-    if best < 2 or len(winners) > 1 or winners[0].split()[0] not in of_kind:
+    if best < 2 or len(winners) > 1 or winners[0][1] not in of_kind:
         shown = " ".join(f"{entry_marker(k)} {pairs[k - 1][1]}" for k in chosen[:2])
         return Example(entries(cue, pairs, query), thought([evidence, f"pattern : {shown} vary"], "none"), True)
-    winner = winners[0]
-    shown = " ".join([entry_marker(k) for k, one in zip(chosen, holds, strict=True) if winner in one][:2])
-    word = of_kind[winner.split()[0]]
-    name = MEANINGS[word][0]
-    answer = str(6 - int(name)) if winner.endswith("flip") else name
-    steps = [evidence, f"pattern : {shown} {winner}", f"of {winner}", f"query : {fact(word)}", f"so : {answer}"]
-    return Example(entries(cue, pairs, query), thought(steps, answer), True)
+    mark, kind = winners[0]
+    holds = [k for k in chosen if any(winners[0] in marked for _, marked in lines[k - 1])]
+    shown = " ".join(entry_marker(k) for k in holds[:2])
+    winner = f"{kind} {FLIP}" if mark == FLIP else kind
+    name = MEANINGS[of_kind[kind]][0]
+    answer, turned = (str(6 - int(name)), f" {FLIP} {6 - int(name)}") if mark == FLIP else (name, "")
+    steps = [evidence, f"pattern : {winner} {shown}", f"of {winner}", f"query : {fact(of_kind[kind])}{turned}"]
+    return Example(entries(cue, pairs, query), thought([*steps, f"so : {answer}"], answer), True)
 
 
 def find(rng: random.Random) -> Example:
-    """The same of kinds: each entry's response is the meaning of one of its own general words. Which word was it, of
-    which kind, what else stood before and after it, and of which kind are most? Half of the lists have a favourite."""
-    table = rng.choice((GENERAL_KINDS, GENERAL_KINDS, GENERAL_LEVELS))
+    """The same of kinds: each entry's response is the meaning of one of its own general words. What does the text
+    mention, in its order, which of it was meant, was that the last, and of which kind are most? Half of the lists have
+    a favourite."""
+    words_of = rng.choice((GENERAL_KINDS, GENERAL_KINDS, GENERAL_LEVELS))
+    table = {kind: words_of[kind] for kind in rng.sample(list(words_of), 3)}
     num = how_many(rng)
     favourite = rng.choice((*table, *(None for _ in table)))
-    tells_others = rng.random() < 0.6
+    tells_others = rng.random() < 0.8
     pairs: list[tuple[str, str]] = []
-    lines: list[str] = []
-    holds: list[list[str]] = []
+    lines: list[Line] = []
     while len(pairs) < num:
         text, words = general_item(rng, table, rng.choice((2, 3, 3)))
         kinds = [MEANINGS[word][1] for word in words]
         word = words[kinds.index(favourite)] if favourite in kinds and rng.random() < 0.85 else rng.choice(words)
-        name, kind = MEANINGS[word]
+        name = MEANINGS[word][0]
         if sum(MEANINGS[other][0] == name for other in words) > 1:
             continue
-        line = [f"{entry_marker(len(pairs) + 1)} {name} {word} {kind}"]
-        for place, other in enumerate(words):
-            if other != word and tells_others:
-                side = AFTER if place < words.index(word) else BEFORE
-                line.append(f"{side} {MEANINGS[other][1]} {MEANINGS[other][0]}")
+        line: Line = []
+        for other in words:
+            if other == word:
+                is_later = tells_others and word == words[-1]
+                own = (SAME, MEANINGS[word][1])
+                line.append((fact(word), (own, (SAME, LATER)) if is_later else (own,)))
+            elif tells_others:
+                line.append((fact(other), ()))
         pairs.append((text, name))
-        lines.append(" ".join(line))
-        holds.append([kind])
+        lines.append(line)
+    marks = [(SAME, kind) for kind in table] + ([(SAME, LATER)] if tells_others else [])
     chosen = some(rng, num, 2)[:5]
     query, query_words = general_item(rng, table, 3)
     calls = " ".join(entry_marker(k) for k in chosen)
     query = f"{query} {calls}" if rng.random() < 0.5 else query
-    steps = [lines[k - 1] for k in chosen]
-    return _most_common("find", rng, pairs, query, query_words, chosen, steps, [holds[k - 1] for k in chosen])
+    return _most_common("find", rng, pairs, query, query_words, chosen, lines, marks)
 
 
 def find_world(rng: random.Random) -> Example:
@@ -592,26 +610,26 @@ def question(rng: random.Random) -> Example:
     return Example(prompt, thought([f"query : {' '.join(words[:4])}", f"so : {answer}"], answer), True)
 
 
-# How often each drill is drawn in the phases of train.py: reading, copying, words.
-DRILLS: dict[Callable[[random.Random], Example], tuple[float, float, float]] = {
-    copy: (0.6, 2.0, 0.8),
-    recall: (1.0, 2.5, 1.5),
-    entry: (1.2, 2.0, 1.3),
-    knowledge: (1.2, 1.0, 7.0),
-    read_item: (1.2, 0.8, 3.0),
-    look: (4.0, 3.0, 6.0),
-    facts: (3.5, 2.0, 3.0),
-    find: (2.5, 2.0, 2.5),
-    find_world: (1.2, 0.8, 1.0),
-    options: (0.6, 0.5, 0.6),
-    most: (1.0, 1.0, 1.0),
-    compare: (0.5, 0.5, 0.7),
-    form: (0.5, 0.8, 0.5),
-    shape: (2.2, 3.0, 2.5),
-    pick: (2.0, 1.2, 2.5),
-    keywords: (0.5, 0.6, 0.5),
-    describe: (0.2, 0.1, 0.1),
-    question: (0.5, 0.5, 0.5),
+# How often each drill is drawn in the phases of train.py: reading, copying, words, counting.
+DRILLS: dict[Callable[[random.Random], Example], tuple[float, ...]] = {
+    copy: (0.6, 2.0, 0.8, 1.0),
+    recall: (1.0, 2.5, 1.5, 1.0),
+    entry: (1.2, 2.0, 1.3, 1.0),
+    knowledge: (1.2, 1.0, 7.0, 3.0),
+    read_item: (1.2, 0.8, 3.0, 2.0),
+    look: (4.0, 3.0, 6.0, 3.0),
+    facts: (3.5, 2.0, 3.0, 7.0),
+    find: (2.5, 2.0, 2.5, 7.0),
+    find_world: (1.2, 0.8, 1.0, 1.0),
+    options: (0.6, 0.5, 0.6, 0.6),
+    most: (1.0, 1.0, 1.0, 1.0),
+    compare: (0.5, 0.5, 0.7, 1.0),
+    form: (0.5, 0.8, 0.5, 0.3),
+    shape: (2.2, 3.0, 2.5, 1.5),
+    pick: (2.0, 1.2, 2.5, 2.0),
+    keywords: (0.5, 0.6, 0.5, 0.5),
+    describe: (0.2, 0.1, 0.1, 0.1),
+    question: (0.5, 0.5, 0.5, 0.5),
 }
 
 

@@ -3,8 +3,8 @@
     python -m experiments.tiny_base.train --output tagpr/lm/tiny_base --work runs/tiny_base --threads 2
 
 First repeats of random tokens until the model looks back (attention circuits for copying form after a plateau of some
-500 steps), then the drills of corpus.py in three mixes: most of what reads, more of what copies, more of what words
-mean. Killed and started again with the same --work, it goes on.
+500 steps), then the drills of corpus.py in four mixes: most of what reads, more of what copies, more of what words
+mean, more of what counts. Killed and started again with the same --work, it goes on.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ PHASES = (
     Phase("reading", 900, 2_600, 3_072, 0.7, 0.22, 0.1, 0),
     Phase("copying", 2_600, 3_000, 3_072, 0.45, 0.31, 0.2, 1),
     Phase("words", 3_000, 4_400, 3_072, 0.45, 0.02, 0.1, 2),
+    Phase("counting", 4_400, 5_800, 3_072, 0.3, 0.02, 0.05, 3),
 )
 NARROW = 64  # how many different tokens the first repeats are made of; the number doubles in the drills
 DOUBLE_EVERY = 200

@@ -13,7 +13,7 @@ from typing import Any
 
 from tagpr.chains.tags import Span, cited_entries, split_at_citations
 from tagpr.data.simulated.clauses import CLAUSE_OF_TEXT, COMMA, Clause, clause_code, read_rule
-from tagpr.data.simulated.evidence import is_whole, line_is_true, query_is_true, read_entry
+from tagpr.data.simulated.evidence import COUNTED, is_whole, line_is_true, query_is_true, read_entry
 from tagpr.data.simulated.grammar import read_facts, split_words
 from tagpr.data.simulated.lexicon import ASPECTS, TAG_LABELS
 from tagpr.data.simulated.logic import LOGIC_TASKS
@@ -28,10 +28,10 @@ RULE_TAG, APPLIED_TAG = "infer_preference", "apply_preference"
 # How a step opens. With fewer tags than nine a span may hold several steps, of which one is the tag's own.
 _CUE = re.compile(rf"\b({'|'.join(CHAIN_CUES)})\s*:")
 _GROUPS = re.compile(r"((?:<[0-9]{1,4}>\s*)+)([^<]*)")
+_CLAUSES = re.compile(r"([^<]+)((?:<[0-9]{1,4}>\s*)+)")  # what is said, and the entries that show it
 _NUMBERS = re.compile(r"((?:<[0-9]{1,4}>\s*)+)")
 _LEVELS = re.compile(rf"\b({'|'.join(ASPECTS['S3'])}) ([a-z]+) ([1-5])\b")
-_TAGS = re.compile(rf"\b({'|'.join(TAG_LABELS)}) ([a-z]+) ({'|'.join(ASPECTS['S2'])})\b")
-_OTHERS = re.compile(rf"\b(after|before) ({'|'.join(ASPECTS['S2'])}) ({'|'.join(TAG_LABELS)})\b")
+_TAGS = re.compile(rf"\b({'|'.join(ASPECTS['S2'])}) ([a-z]+) ({'|'.join(TAG_LABELS)})\b")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,8 +79,8 @@ def examined_truly(task: str, text: str, shown: Sequence[ProfileEntry]) -> bool:
 def pattern_holds(task: str, text: str, shown: Sequence[ProfileEntry]) -> bool:
     """Whether the span's regularity holds in all entries that it cites, two at least, or one where one is shown.
 
-    S1, S2, S3: each group of citations with its clause. S4, S5, S7: every part that the span names. `vary`: no aspect
-    (no part's value) explains all of the cited entries.
+    S1, S2, S3: each clause with the entries cited behind it. S4, S5, S7: every part that the span names. `vary`: no
+    aspect (no part's value) explains all of the cited entries.
     """
     said = _own_step("pattern", text)
     cited = cited_entries(said)
@@ -93,10 +93,11 @@ def pattern_holds(task: str, text: str, shown: Sequence[ProfileEntry]) -> bool:
         if manner is None:
             return False
         return all(_own_style(task, shown[number - 1]) == manner for number in cited)
-    return said.startswith("<") and all(
+    groups = _CLAUSES.findall(said)
+    return "".join(f"{decides}{numbers}" for decides, numbers in groups) == said and all(
         (clause := CLAUSE_OF_TEXT[task].get(" ".join(decides.split()))) is not None
         and all(_shows(task, clause, number, shown) for number in cited_entries(numbers))
-        for numbers, decides in _GROUPS.findall(said)
+        for decides, numbers in groups
     )
 
 
@@ -123,22 +124,47 @@ def application_follows(task: str, rule: Mapping[str, Any] | None, applied: str 
 
 
 def reword(text: str) -> str:
-    """The same said in another order: `food soggy 2` becomes `food 2 soggy`, `seaside pier place` `seaside place
-    pier`, `after mood cosy` `after cosy mood`; citations change places, each with what is said of it, and so do the
-    clauses of a rule."""
+    """The same said in another order: `food soggy 2` becomes `food 2 soggy`, `place pier seaside` `place
+    seaside pier`; citations change places, each with what is said of it, and so do the
+    clauses of a rule; running counts go up again."""
     pieces = ["", "", *re.split(rf"({_CUE.pattern}\s*)", text)]  # mark, cue, said, mark, cue, said ...
     new = []
     for mark, cue, said in zip(pieces[::3], pieces[1::3], pieces[2::3], strict=True):
         own = said.rstrip()
-        turned = COMMA.join(reversed(own.split(COMMA))) if cue == "user" else _turned(own)
+        if cue == "user":
+            turned = COMMA.join(reversed(own.split(COMMA)))
+        elif cue == "pattern" and not own.startswith("<"):
+            turned = _clauses_turned(own)
+        else:
+            turned = _turned(own)
         new += [mark, turned if cue in ("user", "pattern") else _reordered(turned), said[len(own) :]]
     return "".join(new)
 
 
 def _reordered(text: str) -> str:
     text = _TAGS.sub(r"\1 \3 \2", text)
-    text = _OTHERS.sub(r"\1 \3 \2", text)
+    text = _counted_anew(text)
     return _LEVELS.sub(r"\1 \3 \2", text)
+
+
+def _counted_anew(text: str) -> str:
+    """Running counts in the order in which they now stand: the numbers said of a mark, the smallest first."""
+    numbers: dict[str, list[int]] = {}
+    for said in COUNTED.finditer(text):
+        numbers.setdefault(said[1], []).append(int(said[2]))
+    left = {mark: iter(sorted(counts)) for mark, counts in numbers.items()}
+    return COUNTED.sub(lambda said: f"{said[1]} {next(left[said[1]])}", text)
+
+
+def _clauses_turned(text: str) -> str:
+    """Clauses in reverse order, each with the entries that show it; the entries of a single one in reverse."""
+    groups = _CLAUSES.findall(f"{text} ")
+    if not groups or "".join(map("".join, groups)) != f"{text} ":
+        return text
+    if len(groups) == 1:
+        ((said, numbers),) = groups
+        return said + " ".join(reversed(numbers.split()))
+    return " ".join(f"{said}{numbers}".strip() for said, numbers in reversed(groups))
 
 
 def _turned(text: str) -> str:

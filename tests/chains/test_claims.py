@@ -49,8 +49,8 @@ def spans(*pairs: tuple[str, str]) -> list[Span]:
 
 def test_claims_of_a_chain():
     chain = spans(
-        ("examine_examples", "<1> 2 food soggy 2 same <3> 5 food superb 5 same"),
-        ("identify_patterns", "pattern : <1> <3> food <2> room if food 3"),
+        ("examine_examples", "<1> 2 food soggy 2 same food <3> 5 food superb 5 same food"),
+        ("identify_patterns", "pattern : food <1> <3> room if food 3 <2>"),
         ("infer_preference", "user : food , staff if food 3"),
         ("infer_preference", "user :  food , room if food 3"),
         ("analyze_query", "query : <4> food decent 3"),
@@ -73,10 +73,10 @@ def test_tasks_that_are_known():
 
 
 def test_examined_entries():
-    assert examined_truly("S3", "<1> 2 food soggy 2 same older <3> 5 food superb 5 same newer", SHOWN)
-    assert not examined_truly("S3", "<1> 2 food soggy 2 same <5> 5 food superb 5 same", SHOWN)  # no such entry
-    assert not examined_truly("S3", "<1> 2 food soggy 2 same <3> 5 food superb 5 older", SHOWN)
-    assert not examined_truly("S3", "2 food soggy 2 same", SHOWN)  # cites nothing
+    assert examined_truly("S3", "<1> 2 food soggy 2 same food older <3> 5 food superb 5 same food newer", SHOWN)
+    assert not examined_truly("S3", "<1> 2 food soggy 2 same food <5> 5 food superb 5 same food", SHOWN)  # no such entry
+    assert not examined_truly("S3", "<1> 2 food soggy 2 same food <3> 5 food superb 5 older", SHOWN)
+    assert not examined_truly("S3", "2 food soggy 2 same food", SHOWN)  # cites nothing
     assert examined_truly("S5", "<1> judging owls with tides! <3> mapping trains with wolves.", TITLES)
     assert not examined_truly("S5", "<1> judging owls with tides.", TITLES)
 
@@ -84,14 +84,14 @@ def test_examined_entries():
 @pytest.mark.parametrize(
     ("text", "holds"),
     [
-        ("pattern : <1> <3> food", True),
-        ("pattern : <1> <3> food <2> room if food 3", True),
-        ("pattern : <1> <2> food if older", False),  # the second was given its room's level
-        ("pattern : <1> <3> food <4> room if food 3", False),  # the fourth's food is no 3
-        ("pattern : <1> food <2> room", True),
-        ("pattern : <1> food", False),  # one entry is no regularity
-        ("pattern : <1> <9> food", False),
-        ("pattern : <1> <3> food and room", False),  # no clause
+        ("pattern : food <1> <3>", True),
+        ("pattern : food <1> <3> room if food 3 <2>", True),
+        ("pattern : food if older <1> <2>", False),  # the second was given its room's level
+        ("pattern : food <1> <3> room if food 3 <4>", False),  # the fourth's food is no 3
+        ("pattern : food <1> room <2>", True),
+        ("pattern : food <1>", False),  # one entry is no regularity
+        ("pattern : food <1> <9>", False),
+        ("pattern : food and room <1> <3>", False),  # no clause
         ("pattern : food", False),
         ("pattern : mostly <1> <3> food", False),  # says more than is checked
         ("pattern : <1> 2 <2> 4 vary", True),  # food alone, room alone
@@ -104,7 +104,7 @@ def test_patterns_of_scores(text, holds):
 
 
 def test_a_pattern_of_a_single_shown_entry_and_of_manners():
-    assert pattern_holds("S3", "pattern : <1> food", SHOWN[:1])
+    assert pattern_holds("S3", "pattern : food <1>", SHOWN[:1])
     assert pattern_holds("S5", "pattern : <1> <2> judging with!", TITLES)
     assert not pattern_holds("S5", "pattern : <1> <3> judging with!", TITLES)
     assert not pattern_holds("S5", "pattern : <1> <2> judging!", TITLES)
@@ -136,9 +136,9 @@ def test_preference_and_application():
 
 def test_rewording_keeps_the_content():
     assert reword("<1> 2 food soggy 2 same staff rude 1") == "<1> 2 food 2 soggy same staff 1 rude"
-    assert reword("<1> seaside pier place after mood cosy") == "<1> seaside place pier after cosy mood"
-    turned = reword("pattern : <1> <3> food <2> room if food 3")
-    assert turned == "pattern : <2> room if food 3 <1> <3> food"
+    assert reword("<1> seaside place pier seaside same place") == "<1> seaside place seaside pier same place"
+    turned = reword("pattern : food <1> <3> room if food 3 <2>")
+    assert turned == "pattern : room if food 3 <2> food <1> <3>"
     assert pattern_holds("S3", turned, SHOWN)
     assert reword("user : food , room if food 3") == "user : room if food 3 , food"
     assert preference_is_true("S3", reword("user : food , room if food 3"), {"rule": RULE.as_json()})
@@ -148,7 +148,7 @@ def test_rewording_keeps_the_content():
 @pytest.mark.parametrize(
     ("text", "same"),
     [
-        ("pattern : <1> <3> food", "pattern : <3> <1> food"),
+        ("pattern : food <1> <3>", "pattern : food <3> <1>"),
         ("<1> 2 food soggy 2 <2> 4 room bright 4", "<2> 4 room 4 bright <1> 2 food 2 soggy"),
         ("pattern : <1> 2 <3> 4 vary typical : food", "pattern : <3> 4 <1> 2 vary typical : food"),
         ("user : food , room if food 3 but : <2> 4", "user : room if food 3 , food but : <2> 4"),
@@ -164,7 +164,7 @@ def test_rewording_step_by_step(text, same):
 def test_a_span_of_several_steps_claims_what_its_own_step_says():
     """With fewer tags than nine the steps of tags that are not in use stand in the span before them."""
     chain = spans(
-        ("examine_examples", "<1> 2 food soggy 2 same <3> 5 food superb 5 same pattern : <1> <3> food"),
+        ("examine_examples", "<1> 2 food soggy 2 same food <3> 5 food superb 5 same food pattern : food <1> <3>"),
         ("infer_preference", "user : food , room if food 3 but : <2> 4 query : food decent 3 room splendid 5"),
         ("apply_preference", "so : 5 check : 5"),
     )
@@ -172,7 +172,7 @@ def test_a_span_of_several_steps_claims_what_its_own_step_says():
     assert examined_truly("S3", chain[0].text, SHOWN)
     assert preference_is_true("S3", chain[1].text, {"rule": RULE.as_json()})
     assert pattern_holds("S3", "pattern : <1> 2 <2> 4 vary typical : food", SHOWN)
-    assert not pattern_holds("S3", "pattern : <1> <2> food typical : <1> vary", SHOWN)
+    assert not pattern_holds("S3", "pattern : food <1> <2> typical : <1> vary", SHOWN)
     assert query_read_truly("S3", "query : food decent 3 so : 4", QUERY)
 
 

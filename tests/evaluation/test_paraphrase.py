@@ -13,23 +13,23 @@ from tagpr.evaluation.paraphrase import paraphrase
 @pytest.mark.parametrize(
     "task, tag, text, expected",
     [
-        ("S2", "examine_examples", "<1> science magnets theme <3> music choirs theme after mood cosy",
-         "<3> music theme choirs after cosy mood <1> science theme magnets"),
+        ("S2", "examine_examples", "<1> science theme magnets science <3> music mood snug cosy no place",
+         "<3> music mood cosy snug no place <1> science theme science magnets"),
         ("S3", "examine_examples", "<1> 2 food soggy 2 same", "<1> 2 food 2 soggy same"),
         ("S1", "examine_examples", "<1> [2] food 2 4 same", None),
         ("S5", "examine_examples", "<1> watching owls and bees~ <2> judging tides and kites!",
          "<2> judging tides and kites! <1> watching owls and bees~"),
         # every clause stays with the entries that show it
-        ("S2", "identify_patterns", "pattern : <1> <3> theme <2> mood if no theme",
-         "pattern <2> mood if no theme <1> <3> theme"),
-        ("S2", "identify_patterns", "pattern : <1> <3> theme", "pattern <3> <1> theme"),
+        ("S2", "identify_patterns", "pattern : theme <1> <3> mood if no theme <2>",
+         "pattern mood if no theme <2> theme <1> <3>"),
+        ("S2", "identify_patterns", "pattern : theme <1> <3>", "pattern theme <3> <1>"),
         ("S5", "identify_patterns", "pattern : <1> <3> watching versus~", "pattern <3> <1> watching versus~"),
         ("S2", "identify_patterns", "pattern : <1> science <3> music vary", "pattern <3> music <1> science vary"),
         ("S3", "infer_preference", "user : food flip", "user food flip"),
         ("S3", "infer_preference", "user : food , room if food 3", "user room if food 3 , food"),
         # with fewer tags a span holds several steps, each of which is turned by itself
-        ("S3", "examine_examples", "<1> 2 food soggy 2 <2> 4 pattern : <1> <2> food",
-         "<2> 4 <1> 2 food 2 soggy pattern : <2> <1> food"),
+        ("S3", "examine_examples", "<1> 2 food soggy 2 <2> 4 pattern : food <1> <2>",
+         "<2> 4 <1> 2 food 2 soggy pattern : food <2> <1>"),
         ("S3", "apply_preference", "so : 4", "so 4"),
         ("LaMP_3", "infer_preference", "user : 4 2 of 3 , mean 4.0", "user mean 4.0 , 4 2 of 3"),
         # what is said of both cannot be told from what is said of the second alone

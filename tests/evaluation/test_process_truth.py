@@ -49,8 +49,8 @@ def completion(*steps, answer="quiet", tags=NAMES):
     return render_chain(steps, tags, answer)
 
 
-TRUE = ("<1> cosy snug mood <2> lively noisy mood", "pattern : <1> <2> mood", "user : mood , place if no mood",
-        "query : mood calm quiet", "so : quiet")  # fmt: skip
+TRUE = ("<1> cosy mood snug cosy same mood <2> lively mood noisy lively", "pattern : mood <1> <2>",
+        "user : mood , place if no mood", "query : mood calm quiet", "so : quiet")  # fmt: skip
 
 
 def test_a_chain_that_is_true_throughout():
@@ -61,7 +61,7 @@ def test_a_chain_that_is_true_throughout():
 
 
 def test_a_right_answer_for_the_wrong_reason():
-    steps = ("<3> games chess theme", "pattern : <3> <1> theme", "user : theme , mood if no theme",
+    steps = ("<3> games theme chess games", "pattern : theme <3> <1>", "user : theme , mood if no theme",
              "query : theme drums music", "so : quiet")  # fmt: skip
     assert judge(RECORD, (0, 1, 2), completion(*steps), ALL) == {
         # cited 1 and 3, evidence 1 and 2; the stated rule says music

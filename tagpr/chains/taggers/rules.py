@@ -10,16 +10,16 @@ from tagpr.chains.taggers.base import Tagger
 from tagpr.chains.tags import cited_entries
 from tagpr.types import Prompt
 
-# How a scripted teacher begins a step of each kind; an examine_examples step begins with an entry number.
-CUES = {
-    "restate_task": "task :",
-    "identify_patterns": "pattern :",
-    "infer_preference": "user :",
-    "analyze_query": "query :",
-    "contrast_typical": "typical :",
-    "weigh_conflict": "but :",
-    "apply_preference": "so :",
-    "verify_fit": "check :",
+# How scripted teachers begin a step of each kind; an examine_examples step begins with an entry number.
+CUES: dict[str, tuple[str, ...]] = {
+    "restate_task": ("task :",),
+    "identify_patterns": ("count :", "pattern :"),
+    "infer_preference": ("user :",),
+    "analyze_query": ("query :",),
+    "contrast_typical": ("typical :",),
+    "weigh_conflict": ("but :",),
+    "apply_preference": ("so :",),
+    "verify_fit": ("check :",),
 }
 _EXAMINES = re.compile(r"\s*<[0-9]+>")
 
@@ -66,8 +66,8 @@ class RulesTagger(Tagger):
         return [self._tag(step, is_last=position == len(steps) - 1) for position, step in enumerate(steps)]
 
     def _tag(self, step: str, *, is_last: bool) -> str:
-        for tag, cue in CUES.items():
-            if step.lstrip().startswith(cue):
+        for tag, cues in CUES.items():
+            if step.lstrip().startswith(cues):
                 return tag
         if _EXAMINES.match(step):
             return "examine_examples"

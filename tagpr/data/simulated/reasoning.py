@@ -1,7 +1,7 @@
 """Chains of reasoning about simulated people, as steps without tags.
 
-Evidence first: a line per cited entry (evidence.py), then which clause of which rule explains which entries, then the
-rule, then what it touches in the question, then the answer. Who decides what is cited and inferred is somebody else:
+Evidence first: a line per cited entry (evidence.py) and how often each attribute explained one, then which clause of
+which rule explains which entries, then the rule, then what it touches in the question, then the answer. Who decides what is cited and inferred is somebody else:
 the scripted teacher, from what a prompt shows, or `reference_chain`, from the truth.
 
 The trade-off: every step has one fixed form, since a model of a million parameters that is to learn a form in a few
@@ -17,7 +17,7 @@ from functools import lru_cache
 from itertools import product
 
 from tagpr.data.simulated.clauses import CLAUSE_WORDS, clauses_of, deciding_clause, rule_text
-from tagpr.data.simulated.evidence import EVIDENCE_WORDS, Reading, columns_for, entry_line, query_line, read_entry
+from tagpr.data.simulated.evidence import EVIDENCE_WORDS, Reading, columns_for, evidence_lines, query_line, read_entry
 from tagpr.data.simulated.grammar import read_facts, read_keywords, split_words
 from tagpr.data.simulated.lexicon import CHOICES, SCORE_LABELS, TAG_LABELS
 from tagpr.data.simulated.logic import LOGIC_TASKS, Rule, read_answer, write_answer
@@ -25,11 +25,11 @@ from tagpr.data.simulated.style import ENDINGS, STYLE_WORDS, read_style, style_p
 from tagpr.markup import entry_marker
 from tagpr.types import ProfileEntry, Record
 
-PATTERN, TYPICAL, USER, BUT, QUERY, SO, CHECK = (
-    f"{cue} :" for cue in ("pattern", "typical", "user", "but", "query", "so", "check")
+PATTERN, TYPICAL, USER, BUT, QUERY, SO, CHECK, COUNT = (
+    f"{cue} :" for cue in ("pattern", "typical", "user", "but", "query", "so", "check", "count")
 )
 VARY = "vary"
-CHAIN_CUES = ("pattern", "typical", "user", "but", "query", "so", "check")
+CHAIN_CUES = ("pattern", "typical", "user", "but", "query", "so", "check", "count")
 # Words of chains that stand in no item text, and words that may begin an answer.
 CHAIN_WORDS = tuple(dict.fromkeys((*CHAIN_CUES, ":", VARY, *CLAUSE_WORDS, *EVIDENCE_WORDS)))
 _FIRST_WORDS = tuple(word for words in STYLE_WORDS.values() for word in next(iter(words.values())))
@@ -69,16 +69,17 @@ def logic_chain(
         families: of the population; what they look at is in the evidence.
     """
     columns = columns_for(task, families)
-    steps = [entry_line(task, reading, columns) for reading in readings]
+    steps, counted = evidence_lines(task, readings, columns)
+    pattern = f"{COUNT} {counted} {PATTERN}" if counted else PATTERN
     if rule is None:
         if readings:
             said = " ".join(
                 f"{entry_marker(r.number)} {write_answer(task, r.code, r.facts)}" for r in readings[:SUPPORT]
             )
-            steps.append(f"{PATTERN} {said} {VARY}")
+            steps.append(f"{pattern} {said} {VARY}")
         steps.append(f"{TYPICAL} {rule_text(task, stated)}")
     else:
-        steps.append(f"{PATTERN} {_pattern(task, readings, rule)}")
+        steps.append(f"{pattern} {_pattern(task, readings, rule)}")
     steps.append(f"{USER} {rule_text(task, stated)}")
     if rule is not None:
         steps += [
@@ -102,7 +103,7 @@ def supporting(task: str, readings: Sequence[Reading], rule: Rule) -> dict[str, 
 
 def _pattern(task: str, readings: Sequence[Reading], rule: Rule) -> str:
     return " ".join(
-        f"{' '.join(entry_marker(number) for number in numbers[:SUPPORT])} {text}"
+        f"{text} {' '.join(entry_marker(number) for number in numbers[:SUPPORT])}"
         for text, numbers in supporting(task, readings, rule).items()
         if numbers
     )

@@ -51,7 +51,7 @@ def test_agreement_on_english_steps_is_at_least_eighty_percent(prompt_of: Callab
     assert len(missed) <= 0.2 * len(ENGLISH), missed
 
 
-@pytest.mark.parametrize(("tag", "cue"), CUES.items())
+@pytest.mark.parametrize(("tag", "cue"), [(tag, cue) for tag, cues in CUES.items() for cue in cues])
 def test_scripted_cues_decide_alone(prompt_of: Callable[..., Prompt], tag: str, cue: str) -> None:
     assert RulesTagger().tag(prompt_of("LaMP_2", []), [f"{cue} <1> however the user prefers, therefore check"]) == [tag]
 

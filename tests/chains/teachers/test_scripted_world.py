@@ -54,68 +54,92 @@ ITEMS = {"S1": (CHOICES, CHOICE), "S2": (VENUES, VENUE), "S3": (VISITS, VISIT)}
 
 # task, family, answers to the entries, the first line, pattern, rule, what it touches in the question, answer
 WORKED = [
-    ("S1", "lexicographic", "[2] [1] [1] [2]", "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip",
-     "<1> <3> food <2> <4> room if food close", "food , room if food close", "food 4 3 [1] room 1 4 [2]", "[2]"),
-    ("S1", "veto", "[1] [2] [1] [2]", "<1> [1] food 2 4 flip staff 4 2 same room 4 1 same",
-     "<3> <4> food <1> <2> never staff below 3", "food , never staff below 3", "food 4 3 [1] staff 2 5 [2]", "[2]"),
-    ("S1", "additive", "[2] [1] [1] [2]", "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip",
-     "<1> <2> food toward room", "food toward room", "food 4 3 [1] room 1 4 [2]", "[2]"),
-    ("S1", "threshold", "[2] [1] [1] [2]", "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip",
-     "<2> <3> [1] if [1] food above 2 <1> <4> [2] if [1] food below 3",
-     "[1] if [1] food above 2 , [2] if [1] food below 3", "food 4 3 [1]", "[1]"),
-    ("S1", "context_switch", "[2] [2] [1] [1]", "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip weekday",
-     "<1> <3> food if weekday <2> <4> staff if weekend", "food if weekday , staff if weekend",
-     "food 4 3 [1] staff 2 5 [2] weekend", "[2]"),
-    ("S1", "novelty", "[2] [2] [1] [2]", "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip [1] new [2] usual",
-     "<1> <2> food up 1 new", "food up 1 new", "food 4 3 [1] [1] new [2] usual", "[1]"),
-    ("S1", "contrarian", "[1] [2] [2] [1]", "<1> [1] food 2 4 flip staff 4 2 same room 4 1 same",
-     "<1> <2> food flip", "food flip", "food 4 3 [1]", "[2]"),
-    ("S1", "drifter", "[2] [1] [2] [2]", "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip older",
-     "<1> <2> food if older <3> <4> room if newer", "food if older , room if newer",
-     "food 4 3 [1] room 1 4 [2] newer", "[2]"),
+    ("S1", "lexicographic", "[2] [1] [1] [2]",
+     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip",
+     "food <1> <3> room if food close <2> <4>", "food , room if food close",
+     "food 4 3 [1] room 1 4 [2]", "[2]"),
+    ("S1", "veto", "[1] [2] [1] [2]",
+     "<1> [1] food 2 4 flip staff 4 2 same room 4 1 same",
+     "food <3> <4> never staff below 3 <1> <2>", "food , never staff below 3", "staff 2 5 [2]", "[2]"),
+    ("S1", "additive", "[2] [1] [1] [2]",
+     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip",
+     "food toward room <1> <2>", "food toward room", "food 4 3 [1] room 1 4 [2]", "[2]"),
+    ("S1", "threshold", "[2] [1] [1] [2]",
+     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip",
+     "[1] if [1] food above 2 <2> <3> [2] if [1] food below 3 <1> <4>",
+     "[1] if [1] food above 2 , [2] if [1] food below 3",
+     "food 4 3 [1]", "[1]"),
+    ("S1", "context_switch", "[2] [2] [1] [1]",
+     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip weekday",
+     "food if weekday <1> <3> staff if weekend <2> <4>", "food if weekday , staff if weekend",
+     "weekend staff 2 5 [2]", "[2]"),
+    ("S1", "novelty", "[2] [2] [1] [2]",
+     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip [1] new [2] usual",
+     "food up 1 new <1> <2>", "food up 1 new", "[1] new [2] usual food 4 3 [1]", "[1]"),
+    ("S1", "contrarian", "[1] [2] [2] [1]",
+     "<1> [1] food 2 4 flip staff 4 2 same room 4 1 same",
+     "food flip <1> <2>", "food flip", "food 4 3 [1] flip [2]", "[2]"),
+    ("S1", "drifter", "[2] [1] [2] [2]",
+     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip older",
+     "food if older <1> <2> room if newer <3> <4>", "food if older , room if newer",
+     "newer room 1 4 [2]", "[2]"),
     ("S2", "lexicographic", "seaside mountain music city",
-     "<1> seaside pier place after mood cosy before theme games",
-     "<1> <2> place <3> theme if no place", "place , theme if no place",
-     "place grove forest theme poems books", "forest"),
-    ("S2", "veto", "seaside books music city", "<1> seaside pier place after mood cosy before theme games",
-     "<1> <4> place <2> theme if place mountain", "place , theme if place mountain",
-     "place grove forest theme poems books", "forest"),
-    ("S2", "additive", "cosy mountain grand city", "<1> cosy snug mood before place seaside before theme games",
-     "<1> <3> mood <2> <4> place if place first", "mood , place if place first",
-     "place grove forest first mood lamplit cosy", "forest"),
-    ("S2", "threshold", "games books music eerie", "<1> games chess theme things 3",
-     "<1> <2> theme <4> mood if things above 3", "theme , mood if things above 3",
-     "mood lamplit cosy theme poems books things 3", "books"),
-    ("S2", "context_switch", "cosy mountain grand city", "<1> cosy snug mood weekday",
-     "<1> <3> mood if weekday <2> <4> place if weekend", "mood if weekday , place if weekend",
-     "place grove forest mood lamplit cosy weekend", "forest"),
-    ("S2", "novelty", "games mountain music games", "<1> games chess theme new",
-     "<1> <3> theme <2> place if usual", "theme , place if usual",
-     "place grove forest theme poems books usual", "forest"),
-    ("S2", "contrarian", "games books grand eerie", "<1> games chess theme after mood cosy after place seaside",
-     "<1> <2> later mood theme", "later mood theme", "mood lamplit cosy theme poems books", "books"),
-    ("S2", "drifter", "cosy quiet grand city", "<1> cosy snug mood older",
-     "<1> <2> mood if older <4> place if newer", "mood if older , place if newer",
-     "place grove forest mood lamplit cosy newer", "forest"),
-    ("S3", "lexicographic", "2 4 5 1", "<1> 2 food soggy 2 same staff devoted 5 room bright 4",
-     "<1> <3> food <2> room if food 3", "food , room if food 3", "food decent 3 room splendid 5", "5"),
-    ("S3", "veto", "2 1 1 1", "<1> 2 food soggy 2 same staff devoted 5 room bright 4",
-     "<1> <4> food <2> <3> 1 if staff below 3", "food , 1 if staff below 3", "food decent 3 staff friendly 4", "3"),
-    ("S3", "additive", "3 3 4 2", "<1> 3 food soggy 2 up staff devoted 5 down room bright 4 down",
-     "<1> <2> food toward room", "food toward room", "food decent 3 room splendid 5", "4"),
-    ("S3", "threshold", "2 4 4 2", "<1> 2 food soggy 2 same staff devoted 5 room bright 4",
-     "<2> <3> 4 if food above 2 <1> <4> 2 if food below 3", "4 if food above 2 , 2 if food below 3",
+     "<1> seaside mood snug cosy place pier seaside same place theme chess games",
+     "place <1> <2> theme if no place <3>", "place , theme if no place", "place grove forest", "forest"),
+    ("S2", "veto", "seaside books music city",
+     "<1> seaside mood snug cosy place pier seaside same place theme chess games",
+     "place <1> <4> theme if place mountain <2>", "place , theme if place mountain",
+     "place grove forest", "forest"),
+    ("S2", "additive", "cosy mountain grand city",
+     "<1> cosy mood snug cosy same mood place pier seaside theme chess games",
+     "mood <1> <3> place if place first <2> <4>", "mood , place if place first",
+     "mood lamplit cosy place grove forest first", "forest"),
+    ("S2", "threshold", "games books music eerie",
+     "<1> games mood snug cosy place pier seaside theme chess games same theme things 3",
+     "theme <1> <2> mood if things above 3 <4>", "theme , mood if things above 3",
+     "things 3 theme poems books", "books"),
+    ("S2", "context_switch", "cosy mountain grand city",
+     "<1> cosy mood snug cosy same mood place pier seaside theme chess games weekday",
+     "mood if weekday <1> <3> place if weekend <2> <4>", "mood if weekday , place if weekend",
+     "weekend place grove forest", "forest"),
+    ("S2", "novelty", "games mountain music games",
+     "<1> games mood snug cosy place pier seaside theme chess games same theme new",
+     "theme <1> <3> place if usual <2>", "theme , place if usual", "usual place grove forest", "forest"),
+    ("S2", "contrarian", "games books grand eerie",
+     "<1> games mood snug cosy place pier seaside theme chess games same theme",
+     "later mood theme <1> <2>", "later mood theme", "mood lamplit cosy theme poems books", "books"),
+    ("S2", "drifter", "cosy quiet grand city",
+     "<1> cosy mood snug cosy same mood place pier seaside theme chess games older",
+     "mood if older <1> <2> place if newer <4>", "mood if older , place if newer",
+     "newer place grove forest", "forest"),
+    ("S3", "lexicographic", "2 4 5 1",
+     "<1> 2 food soggy 2 same food staff devoted 5 room bright 4",
+     "food <1> <3> room if food 3 <2>", "food , room if food 3", "food decent 3 room splendid 5", "5"),
+    ("S3", "veto", "2 1 1 1",
+     "<1> 2 food soggy 2 same food staff devoted 5 room bright 4",
+     "food <1> <4> 1 if staff below 3 <2> <3>", "food , 1 if staff below 3",
+     "staff friendly 4 food decent 3", "3"),
+    ("S3", "additive", "3 3 4 2",
+     "<1> 3 food soggy 2 up food staff devoted 5 down staff room bright 4 down room",
+     "food toward room <1> <2>", "food toward room", "food decent 3 room splendid 5", "4"),
+    ("S3", "threshold", "2 4 4 2",
+     "<1> 2 food soggy 2 same food staff devoted 5 room bright 4",
+     "4 if food above 2 <2> <3> 2 if food below 3 <1> <4>", "4 if food above 2 , 2 if food below 3",
      "food decent 3", "4"),
-    ("S3", "context_switch", "2 4 5 4", "<1> 2 food soggy 2 same staff devoted 5 room bright 4 weekday",
-     "<1> <3> food if weekday <2> <4> room if weekend", "food if weekday , room if weekend",
-     "food decent 3 room splendid 5 weekend", "5"),
-    ("S3", "novelty", "5 3 2 3", "<1> 5 food soggy 2 staff devoted 5 same room bright 4 up new",
-     "<1> <2> room up 1 new", "room up 1 new", "room splendid 5 new", "5"),
-    ("S3", "contrarian", "1 5 4 2", "<1> 1 food soggy 2 staff devoted 5 flip room bright 4",
-     "<1> <2> staff flip", "staff flip", "staff friendly 4", "2"),
-    ("S3", "drifter", "2 3 2 4", "<1> 2 food soggy 2 same staff devoted 5 room bright 4 older",
-     "<1> <2> food if older <3> <4> staff if newer", "food if older , staff if newer",
-     "food decent 3 staff friendly 4 newer", "4"),
+    ("S3", "context_switch", "2 4 5 4",
+     "<1> 2 food soggy 2 same food staff devoted 5 room bright 4 weekday",
+     "food if weekday <1> <3> room if weekend <2> <4>", "food if weekday , room if weekend",
+     "weekend room splendid 5", "5"),
+    ("S3", "novelty", "5 3 2 3",
+     "<1> 5 food soggy 2 staff devoted 5 same staff room bright 4 up room new",
+     "room up 1 new <1> <2>", "room up 1 new", "new room splendid 5", "5"),
+    ("S3", "contrarian", "1 5 4 2",
+     "<1> 1 flip 5 food soggy 2 staff devoted 5 flip staff room bright 4",
+     "staff flip <1> <2>", "staff flip", "staff friendly 4 flip 2", "2"),
+    ("S3", "drifter", "2 3 2 4",
+     "<1> 2 food soggy 2 same food staff devoted 5 room bright 4 older",
+     "food if older <1> <2> staff if newer <3> <4>", "food if older , staff if newer",
+     "newer staff friendly 4", "4"),
 ]  # fmt: skip
 
 S5 = [
@@ -186,7 +210,7 @@ def test_every_family_and_task_is_worked():
 def test_an_outlier_is_named_after_the_rule():
     # Food decides three of four; the second visit's food is plain, hence its room would give 4.
     (chain,) = teacher(families=["lexicographic"]).chains(worked_prompt("S3", "2 5 5 1"), num_samples=1, seed=0)
-    assert chain.steps[4:7] == ("pattern : <1> <3> food", "user : food , staff if food 3", "but : <2> 5")
+    assert chain.steps[4:7] == ("pattern : food <1> <3>", "user : food , staff if food 3", "but : <2> 5")
     assert RulesTagger().tag(S2_PROMPT, chain.steps)[6] == "weigh_conflict"
 
 
@@ -240,7 +264,7 @@ def test_habitual_chains_cite_and_answer_for_the_typical_person():
         "pattern : <1> seaside <2> mountain vary",
         "typical : mood , place if no mood",
         "user : mood , place if no mood",
-        "query : place grove forest mood lamplit cosy",
+        "query : mood lamplit cosy",
         "so : cosy",
     )
 
@@ -248,7 +272,7 @@ def test_habitual_chains_cite_and_answer_for_the_typical_person():
 def test_short_and_foreign_histories():
     one_entry = replace(S2_PROMPT, history=S2_PROMPT.history[:1])
     (one,) = teacher(families=["lexicographic"]).chains(one_entry, num_samples=1, seed=0)
-    assert one.steps[1:3] == ("pattern : <1> place", "user : place , mood if no place")
+    assert one.steps[1:3] == ("pattern : place <1>", "user : place , mood if no place")
     none = ("typical : mood , place if no mood", "user : mood , place if no mood")
     for history in ((), (ProfileEntry(entry_id="1", input="a plain sentence", response="nonsense"),)):
         (chain,) = teacher(families=["lexicographic"]).chains(
@@ -346,7 +370,7 @@ def test_all_chains_are_well_formed_and_short(world):
         assert set(vocabulary.required(task.kind)) <= set(tags)
         assert ("typical :" in " ".join(chain.steps)) >= chain.habitual
         assert len(cited_entries(chain.steps[tags.index("identify_patterns")])) >= 2
-        assert sum(len(step.split()) for step in chain.steps) <= (130 if task.name == "S1" else 110)
+        assert sum(len(step.split()) for step in chain.steps) <= (130 if task.name == "S1" else 120)
 
 
 def test_reads_the_prompt_only_and_repeats_itself(world):
