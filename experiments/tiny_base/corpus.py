@@ -23,7 +23,6 @@ from tagpr.data.simulated.style import ENDINGS, STYLE_WORDS
 from tagpr.markup import ARROW, THINK_CLOSE, THINK_OPEN, entry_marker
 from tagpr.tasks import ALL_TASKS
 
-
 Line = list[tuple[str, Marks]]  # of an entry: what is said of it, and the marks that stand behind
 
 

@@ -46,7 +46,23 @@ FILLERS = ("a", "the", "and", "with", "near", "by", "of", "in", "on", "has", "wa
 
 # What a drill is called in its prompt, and the small words of its answers.
 DRILL_WORDS = (
-    *("copy", "recall", "entry", "look", "find", "facts", "read", "most", "after", "before", "count", "compare", "form", "shape", "pick"),
+    *(
+        "copy",
+        "recall",
+        "entry",
+        "look",
+        "find",
+        "facts",
+        "read",
+        "most",
+        "after",
+        "before",
+        "count",
+        "compare",
+        "form",
+        "shape",
+        "pick",
+    ),
     *(
         "means",
         "words",

@@ -74,7 +74,9 @@ def test_tasks_that_are_known():
 
 def test_examined_entries():
     assert examined_truly("S3", "<1> 2 food soggy 2 same food older <3> 5 food superb 5 same food newer", SHOWN)
-    assert not examined_truly("S3", "<1> 2 food soggy 2 same food <5> 5 food superb 5 same food", SHOWN)  # no such entry
+    assert not examined_truly(
+        "S3", "<1> 2 food soggy 2 same food <5> 5 food superb 5 same food", SHOWN
+    )  # no such entry
     assert not examined_truly("S3", "<1> 2 food soggy 2 same food <3> 5 food superb 5 older", SHOWN)
     assert not examined_truly("S3", "2 food soggy 2 same food", SHOWN)  # cites nothing
     assert examined_truly("S5", "<1> judging owls with tides! <3> mapping trains with wolves.", TITLES)

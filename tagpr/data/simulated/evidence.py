@@ -1,10 +1,11 @@
 """What a chain quotes of an entry before it decides anything: one line per entry, the same for people of all families.
 
-S1 `<2> [1] food 4 1 same food 2 staff 2 3 flip staff 1 room 5 4 same room 1 weekday`: the choice; per attribute the two
-levels and whether the higher one was chosen. S2 `<2> seaside mood snug cosy place pier seaside same place 1 same later 1
-weekend`: the tag; what the text mentions in its order, which of it the tag is, and whether that is mentioned last. S3
-`<2> 4 food soggy 2 flip food 1 staff rude 1 room bright 4 same room 1 weekday`: the score; per attribute word, level
-and how the score stands to it.
+- S1 `<2> [1] food 4 1 same food 2 staff 2 3 flip staff 1 room 5 4 same room 1 weekday`: the choice; per attribute the
+  two levels and whether the higher one was chosen.
+- S2 `<2> seaside mood snug cosy place pier seaside same place 1 same later 1 weekend`: the tag; what the text mentions
+  in its order, which of it the tag is, and whether that is mentioned last.
+- S3 `<2> 4 food soggy 2 flip food 1 staff rude 1 room bright 4 same room 1 weekday`: the score; per attribute word,
+  level and how the score stands to it.
 
 A small model cannot compare what it has not written, so each comparison that some rule needs is a word of the line
 (`same`, `flip`: 6 - level, `up` and `down`: one or two levels off), found from the two or three words before it. Nor
@@ -143,7 +144,7 @@ def query_is_true(task: str, said: str, text: str) -> bool:
 
 
 def _answer_words(task: str, reading: Reading, columns: frozenset[str], counts: Counts) -> Iterator[str]:
-    """What the answer may come from, in the order of the line; each mark with how often it was said of this attribute."""
+    """What the answer may come from, in the order of the line; each mark with how often it was said so far."""
     for said, marks in _WORDS[task](reading, columns):
         yield said
         for mark, name in marks:

@@ -1,8 +1,8 @@
 """Chains of reasoning about simulated people, as steps without tags.
 
-Evidence first: a line per cited entry (evidence.py) and how often each attribute explained one, then which clause of
-which rule explains which entries, then the rule, then what it touches in the question, then the answer. Who decides what is cited and inferred is somebody else:
-the scripted teacher, from what a prompt shows, or `reference_chain`, from the truth.
+Evidence first: a line per cited entry (evidence.py), how often each attribute explained one, which clause of which rule
+explains which entries; then the rule, then what it touches in the question, then the answer. Who decides what is cited
+and inferred is somebody else: the scripted teacher, from what a prompt shows, or `reference_chain`, from the truth.
 
 The trade-off: every step has one fixed form, since a model of a million parameters that is to learn a form in a few
 hundred steps has none to spare for wording. What varies is what is cited, in which order texts mention things, and

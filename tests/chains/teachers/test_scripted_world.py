@@ -3,7 +3,9 @@
 The four entries of a task are the same in all cases: only the answers differ, as the family would give them.
 """
 
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,7 +14,7 @@ from tagpr.chains.taggers.rules import RulesTagger
 from tagpr.chains.tags import TAGS, TagVocabulary, cited_entries, parse, render_chain
 from tagpr.chains.teachers.scripted_world import ScriptedWorldTeacher, known_families
 from tagpr.data.simulated.command import compose_source
-from tagpr.data.simulated.lexicon import STUDY_KINDS, VENUE_KINDS
+from tagpr.data.simulated.lexicon import ASPECTS, STUDY_KINDS, VENUE_KINDS
 from tagpr.data.simulated.logic import FAMILIES
 from tagpr.errors import BadInputError
 from tagpr.tasks import ALL_TASKS
@@ -55,89 +57,89 @@ ITEMS = {"S1": (CHOICES, CHOICE), "S2": (VENUES, VENUE), "S3": (VISITS, VISIT)}
 # task, family, answers to the entries, the first line, pattern, rule, what it touches in the question, answer
 WORKED = [
     ("S1", "lexicographic", "[2] [1] [1] [2]",
-     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip",
+     "<1> [2] food 2 4 same food 1 staff 4 2 flip staff 1 room 4 1 flip room 1",
      "food <1> <3> room if food close <2> <4>", "food , room if food close",
      "food 4 3 [1] room 1 4 [2]", "[2]"),
     ("S1", "veto", "[1] [2] [1] [2]",
-     "<1> [1] food 2 4 flip staff 4 2 same room 4 1 same",
+     "<1> [1] food 2 4 flip food 1 staff 4 2 same staff 1 room 4 1 same room 1",
      "food <3> <4> never staff below 3 <1> <2>", "food , never staff below 3", "staff 2 5 [2]", "[2]"),
     ("S1", "additive", "[2] [1] [1] [2]",
-     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip",
+     "<1> [2] food 2 4 same food 1 staff 4 2 flip staff 1 room 4 1 flip room 1",
      "food toward room <1> <2>", "food toward room", "food 4 3 [1] room 1 4 [2]", "[2]"),
     ("S1", "threshold", "[2] [1] [1] [2]",
-     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip",
+     "<1> [2] food 2 4 same food 1 staff 4 2 flip staff 1 room 4 1 flip room 1",
      "[1] if [1] food above 2 <2> <3> [2] if [1] food below 3 <1> <4>",
      "[1] if [1] food above 2 , [2] if [1] food below 3",
      "food 4 3 [1]", "[1]"),
     ("S1", "context_switch", "[2] [2] [1] [1]",
-     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip weekday",
+     "<1> [2] food 2 4 same food 1 staff 4 2 flip staff 1 room 4 1 flip room 1 weekday",
      "food if weekday <1> <3> staff if weekend <2> <4>", "food if weekday , staff if weekend",
      "weekend staff 2 5 [2]", "[2]"),
     ("S1", "novelty", "[2] [2] [1] [2]",
-     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip [1] new [2] usual",
+     "<1> [2] food 2 4 same food 1 staff 4 2 flip staff 1 room 4 1 flip room 1 [1] new [2] usual",
      "food up 1 new <1> <2>", "food up 1 new", "[1] new [2] usual food 4 3 [1]", "[1]"),
     ("S1", "contrarian", "[1] [2] [2] [1]",
-     "<1> [1] food 2 4 flip staff 4 2 same room 4 1 same",
+     "<1> [1] food 2 4 flip food 1 staff 4 2 same staff 1 room 4 1 same room 1",
      "food flip <1> <2>", "food flip", "food 4 3 [1] flip [2]", "[2]"),
     ("S1", "drifter", "[2] [1] [2] [2]",
-     "<1> [2] food 2 4 same staff 4 2 flip room 4 1 flip older",
+     "<1> [2] food 2 4 same food 1 staff 4 2 flip staff 1 room 4 1 flip room 1 older",
      "food if older <1> <2> room if newer <3> <4>", "food if older , room if newer",
      "newer room 1 4 [2]", "[2]"),
     ("S2", "lexicographic", "seaside mountain music city",
-     "<1> seaside mood snug cosy place pier seaside same place theme chess games",
+     "<1> seaside mood snug cosy place pier seaside same place 1 theme chess games",
      "place <1> <2> theme if no place <3>", "place , theme if no place", "place grove forest", "forest"),
     ("S2", "veto", "seaside books music city",
-     "<1> seaside mood snug cosy place pier seaside same place theme chess games",
+     "<1> seaside mood snug cosy place pier seaside same place 1 theme chess games",
      "place <1> <4> theme if place mountain <2>", "place , theme if place mountain",
      "place grove forest", "forest"),
     ("S2", "additive", "cosy mountain grand city",
-     "<1> cosy mood snug cosy same mood place pier seaside theme chess games",
+     "<1> cosy mood snug cosy same mood 1 place pier seaside theme chess games",
      "mood <1> <3> place if place first <2> <4>", "mood , place if place first",
      "mood lamplit cosy place grove forest first", "forest"),
     ("S2", "threshold", "games books music eerie",
-     "<1> games mood snug cosy place pier seaside theme chess games same theme things 3",
+     "<1> games theme chess games same theme 1 things 3",
      "theme <1> <2> mood if things above 3 <4>", "theme , mood if things above 3",
      "things 3 theme poems books", "books"),
     ("S2", "context_switch", "cosy mountain grand city",
-     "<1> cosy mood snug cosy same mood place pier seaside theme chess games weekday",
+     "<1> cosy mood snug cosy same mood 1 weekday",
      "mood if weekday <1> <3> place if weekend <2> <4>", "mood if weekday , place if weekend",
      "weekend place grove forest", "forest"),
     ("S2", "novelty", "games mountain music games",
-     "<1> games mood snug cosy place pier seaside theme chess games same theme new",
+     "<1> games theme chess games same theme 1 new",
      "theme <1> <3> place if usual <2>", "theme , place if usual", "usual place grove forest", "forest"),
     ("S2", "contrarian", "games books grand eerie",
-     "<1> games mood snug cosy place pier seaside theme chess games same theme",
+     "<1> games mood snug cosy place pier seaside theme chess games same theme 1 same later 1",
      "later mood theme <1> <2>", "later mood theme", "mood lamplit cosy theme poems books", "books"),
     ("S2", "drifter", "cosy quiet grand city",
-     "<1> cosy mood snug cosy same mood place pier seaside theme chess games older",
+     "<1> cosy mood snug cosy same mood 1 older",
      "mood if older <1> <2> place if newer <4>", "mood if older , place if newer",
      "newer place grove forest", "forest"),
     ("S3", "lexicographic", "2 4 5 1",
-     "<1> 2 food soggy 2 same food staff devoted 5 room bright 4",
+     "<1> 2 food soggy 2 same food 1 staff devoted 5 room bright 4",
      "food <1> <3> room if food 3 <2>", "food , room if food 3", "food decent 3 room splendid 5", "5"),
     ("S3", "veto", "2 1 1 1",
-     "<1> 2 food soggy 2 same food staff devoted 5 room bright 4",
+     "<1> 2 food soggy 2 same food 1 staff devoted 5 room bright 4",
      "food <1> <4> 1 if staff below 3 <2> <3>", "food , 1 if staff below 3",
      "staff friendly 4 food decent 3", "3"),
     ("S3", "additive", "3 3 4 2",
      "<1> 3 food soggy 2 up food staff devoted 5 down staff room bright 4 down room",
      "food toward room <1> <2>", "food toward room", "food decent 3 room splendid 5", "4"),
     ("S3", "threshold", "2 4 4 2",
-     "<1> 2 food soggy 2 same food staff devoted 5 room bright 4",
+     "<1> 2 food soggy 2 same food 1 staff devoted 5 room bright 4",
      "4 if food above 2 <2> <3> 2 if food below 3 <1> <4>", "4 if food above 2 , 2 if food below 3",
      "food decent 3", "4"),
     ("S3", "context_switch", "2 4 5 4",
-     "<1> 2 food soggy 2 same food staff devoted 5 room bright 4 weekday",
+     "<1> 2 food soggy 2 same food 1 staff devoted 5 room bright 4 weekday",
      "food if weekday <1> <3> room if weekend <2> <4>", "food if weekday , room if weekend",
      "weekend room splendid 5", "5"),
     ("S3", "novelty", "5 3 2 3",
-     "<1> 5 food soggy 2 staff devoted 5 same staff room bright 4 up room new",
+     "<1> 5 food soggy 2 staff devoted 5 same staff 1 room bright 4 up room new",
      "room up 1 new <1> <2>", "room up 1 new", "new room splendid 5", "5"),
     ("S3", "contrarian", "1 5 4 2",
-     "<1> 1 flip 5 food soggy 2 staff devoted 5 flip staff room bright 4",
+     "<1> 1 food soggy 2 staff devoted 5 flip staff 1 room bright 4",
      "staff flip <1> <2>", "staff flip", "staff friendly 4 flip 2", "2"),
     ("S3", "drifter", "2 3 2 4",
-     "<1> 2 food soggy 2 same food staff devoted 5 room bright 4 older",
+     "<1> 2 food soggy 2 same food 1 staff devoted 5 room bright 4 older",
      "food if older <1> <2> staff if newer <3> <4>", "food if older , staff if newer",
      "newer staff friendly 4", "4"),
 ]  # fmt: skip
@@ -179,6 +181,19 @@ def worked_prompt(task: str, answers: str) -> Prompt:
     return prompt(task, query, list(zip(texts, answers.split(), strict=True)))
 
 
+def counted(task: str, family: str, lines: Sequence[str]) -> str:
+    """How often each mark stands in the lines, each time with one more than before."""
+    marks = [f"same {aspect}" for aspect in ASPECTS[task]]
+    if task == "S1" or (task, family) == ("S3", "contrarian"):
+        marks += [f"flip {aspect}" for aspect in ASPECTS[task]]
+    if task == "S2" and family in ("additive", "lexicographic", "veto", "contrarian"):
+        marks.append("same later")
+    said = " ".join(lines)
+    numbers = {mark: re.findall(rf"{mark} ([0-9]+)", said) for mark in marks}
+    assert all(found == [str(n + 1) for n in range(len(found))] for found in numbers.values())
+    return " ".join(f"{mark} {len(found)}" for mark, found in numbers.items())
+
+
 S5_PROMPT = prompt("S5", "we compare gardens and pearls in a short memoir", S5)
 S2_PROMPT = worked_prompt("S2", "seaside mountain music city")
 
@@ -192,7 +207,12 @@ def test_chains_by_hand(task, family, answers, first, pattern, rule, query, answ
     (chain,) = teacher(families=[family]).chains(worked_prompt(task, answers), num_samples=1, seed=0)
     assert [cited_entries(step) for step in chain.steps[:4]] == [(1,), (2,), (3,), (4,)]
     assert chain.steps[0] == first
-    assert chain.steps[4:] == (f"pattern : {pattern}", f"user : {rule}", f"query : {query}", f"so : {answer}")
+    assert chain.steps[4:] == (
+        f"count : {counted(task, family, chain.steps[:4])} pattern : {pattern}",
+        f"user : {rule}",
+        f"query : {query}",
+        f"so : {answer}",
+    )
     assert chain.answer == answer
     assert not chain.habitual
     assert RulesTagger().tag(S2_PROMPT, chain.steps)[4:] == [
@@ -210,7 +230,11 @@ def test_every_family_and_task_is_worked():
 def test_an_outlier_is_named_after_the_rule():
     # Food decides three of four; the second visit's food is plain, hence its room would give 4.
     (chain,) = teacher(families=["lexicographic"]).chains(worked_prompt("S3", "2 5 5 1"), num_samples=1, seed=0)
-    assert chain.steps[4:7] == ("pattern : food <1> <3>", "user : food , staff if food 3", "but : <2> 5")
+    assert chain.steps[4:7] == (
+        f"count : {counted('S3', 'lexicographic', chain.steps[:4])} pattern : food <1> <3>",
+        "user : food , staff if food 3",
+        "but : <2> 5",
+    )
     assert RulesTagger().tag(S2_PROMPT, chain.steps)[6] == "weigh_conflict"
 
 
@@ -261,7 +285,7 @@ def test_habitual_chains_cite_and_answer_for_the_typical_person():
     (chain,) = teacher(families=["lexicographic"], habit=1.0).chains(S2_PROMPT, num_samples=1, seed=0)
     assert chain.habitual
     assert chain.steps[4:] == (
-        "pattern : <1> seaside <2> mountain vary",
+        "count : same mood 0 same place 3 same theme 1 same later 0 pattern : <1> seaside <2> mountain vary",
         "typical : mood , place if no mood",
         "user : mood , place if no mood",
         "query : mood lamplit cosy",
@@ -272,7 +296,10 @@ def test_habitual_chains_cite_and_answer_for_the_typical_person():
 def test_short_and_foreign_histories():
     one_entry = replace(S2_PROMPT, history=S2_PROMPT.history[:1])
     (one,) = teacher(families=["lexicographic"]).chains(one_entry, num_samples=1, seed=0)
-    assert one.steps[1:3] == ("pattern : place <1>", "user : place , mood if no place")
+    assert one.steps[1:3] == (
+        "count : same mood 0 same place 1 same theme 0 same later 0 pattern : place <1>",
+        "user : place , mood if no place",
+    )
     none = ("typical : mood , place if no mood", "user : mood , place if no mood")
     for history in ((), (ProfileEntry(entry_id="1", input="a plain sentence", response="nonsense"),)):
         (chain,) = teacher(families=["lexicographic"]).chains(
@@ -289,7 +316,10 @@ def test_entries_that_no_rule_explains_vary():
     # No order of the aspects gives mood where place is mentioned, and place where mood is.
     mixed = prompt("S2", VENUE, [(VENUES[0], "cosy"), (VENUES[1], "mountain")])
     (chain,) = teacher(families=["lexicographic"]).chains(mixed, num_samples=1, seed=0)
-    assert chain.steps[2:4] == ("pattern : <1> cosy <2> mountain vary", "typical : mood , place if no mood")
+    assert chain.steps[2:4] == (
+        "count : same mood 1 same place 1 same theme 0 same later 0 pattern : <1> cosy <2> mountain vary",
+        "typical : mood , place if no mood",
+    )
     assert not chain.habitual
 
 
@@ -370,7 +400,7 @@ def test_all_chains_are_well_formed_and_short(world):
         assert set(vocabulary.required(task.kind)) <= set(tags)
         assert ("typical :" in " ".join(chain.steps)) >= chain.habitual
         assert len(cited_entries(chain.steps[tags.index("identify_patterns")])) >= 2
-        assert sum(len(step.split()) for step in chain.steps) <= (130 if task.name == "S1" else 120)
+        assert sum(len(step.split()) for step in chain.steps) <= (160 if task.name == "S1" else 150)
 
 
 def test_reads_the_prompt_only_and_repeats_itself(world):

@@ -113,7 +113,9 @@ def test_false_lines_are_found_out(task, entry, line):
 def test_part_of_a_line_is_true_too():
     assert line_is_true("S3", "4 room bright 4 same room 2 new", VISIT, older=False)
     assert line_is_true("S3", "4 food soggy 2", VISIT, older=True)
-    assert line_is_true("S3", "4 food soggy 2 flip food 3", VISIT, older=True)  # counts are the chain's, not the entry's
+    assert line_is_true(
+        "S3", "4 food soggy 2 flip food 3", VISIT, older=True
+    )  # counts are the chain's, not the entry's
     assert line_is_true("S2", "cosy place pier seaside theme chess games", VENUE, older=True)
 
 
