@@ -63,6 +63,6 @@ def test_a_folder_without_prmu(tmp_path):
 def test_another_schema(bilinear, tmp_path):
     bilinear.save_pretrained(tmp_path)
     path = tmp_path / "prmu.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 9'))
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 9'))
     with pytest.raises(BadInputError, match="schema 9"):
         PrmuModel.from_pretrained(tmp_path)

@@ -125,7 +125,9 @@ def backbone(tokenizer) -> ByteBackbone:
 
 def settings(**changes) -> stage.PrmuSettings:
     values = {
-        "arch": functools.partial(Bilinear, dim=16, prior_entries=1.0),
+        "arch": functools.partial(
+            Bilinear, dim=16, prior_entries=1.0, recency_buckets=3, pooling="mean_attention"
+        ),
         "objective": PrmuObjective(margin=0.0, temperature=1.0, contrast_weight=1.0, l2=0.01),
         "gate": WarnGate(num_resamples=50),
         "optimizer": OptimizerSettings(
@@ -145,6 +147,7 @@ def settings(**changes) -> stage.PrmuSettings:
         "seen_share": 0.5,
         "judged_pairs": 200,
         "validate_every": 6,
+        "select_by": "best_of_n",
         "reference_people": 2,
         "reference_answers": 3,
         "calibration_bins": 5,
@@ -250,7 +253,7 @@ def test_agnostic_is_at_half_and_stopped_by_the_gate(folder, backbone, made_pair
     with pytest.raises(GateNotMet, match=r"swap accuracy 0\.500"):
         stage.run(
             backbone=backbone,
-            prmu=settings(arch=Agnostic, gate=StopGate(num_resamples=50), steps=4, validate_every=0),
+            prmu=settings(arch=Agnostic, gate=StopGate(num_resamples=50), steps=4, validate_every=0, select_by="last"),
             trainer=TRAINER,
             inputs={"records": folder / "records", "pairs": made_pairs[0]},
             output=output,

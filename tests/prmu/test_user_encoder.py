@@ -8,12 +8,14 @@ from tagpr.prmu.user_encoder import UserEncoder, drop_entries, pad_entries
 HISTORY = tuple(Exchange(f"tag : {i}", "quiet") for i in range(10))
 
 
-def encoder(prior_entries: float = 2.0) -> UserEncoder:
+def encoder(prior_entries: float = 2.0, buckets: int = 0) -> UserEncoder:
     torch.manual_seed(0)
-    made = UserEncoder(hidden_size=6, dim=4, prior_entries=prior_entries)
+    made = UserEncoder(
+        hidden_size=6, dim=4, prior_entries=prior_entries, recency_buckets=buckets, pooling="mean_attention"
+    )
     with torch.no_grad():
         made.generic.copy_(torch.tensor([1.0, 2.0, 3.0, 4.0]))
-        made.attention.normal_()
+        made.pooling.attention.normal_()
     return made
 
 
