@@ -103,11 +103,11 @@ class UserEncoder(nn.Module):
         entries = [entry for history in new for entry in history]
         c, g = encode([*candidates, *entries]).split([len(candidates), len(entries)])
         fresh = self(*pad_entries(g, new), padded_ages(new, device=g.device))[:, 0]
-        known |= dict(zip(new, fresh, strict=False))  # without users there is a row of padding alone
+        known |= dict(zip(new, fresh, strict=True))
         if isinstance(encode, FrozenEncoder):
             for history in new:
                 encode.users.put(history, known[history])
-        return c, torch.stack([known[history] for history in users])[:, None] if users else fresh[:0, None]
+        return c, torch.stack([known[history] for history in users])[:, None] if users else fresh[:, None]
 
     @torch.no_grad()
     def vectors(self, encode: Encode, users: Sequence[History]) -> Tensor:
