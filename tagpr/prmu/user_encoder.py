@@ -44,7 +44,8 @@ class UserEncoder(nn.Module):
         self.prior_entries = prior_entries
         self.pooling_name = pooling
         self.pooling = POOLINGS[pooling](hidden_size=hidden_size)
-        self.recency = nn.Parameter(torch.zeros(recency_buckets))
+        self.recency_buckets = recency_buckets
+        self.recency = nn.Parameter(torch.zeros(recency_buckets)) if recency_buckets else None
         self.projection = nn.Linear(hidden_size, dim, bias=False)
         nn.init.orthogonal_(self.projection.weight)
         self.norm = nn.LayerNorm(dim)
@@ -53,7 +54,7 @@ class UserEncoder(nn.Module):
     def hyperparameters(self) -> dict[str, int | float | str]:
         """Keyword arguments, without hidden_size, that build this encoder again."""
         return {
-            "dim": self.dim, "prior_entries": self.prior_entries, "recency_buckets": len(self.recency),
+            "dim": self.dim, "prior_entries": self.prior_entries, "recency_buckets": self.recency_buckets,
             "pooling": self.pooling_name,
         }  # fmt: skip
 
@@ -69,8 +70,8 @@ class UserEncoder(nn.Module):
             (U, Q, k) where the pooling reads queries and got them, else (U, 1, k).
         """
         logits = self.pooling.logits(entries, queries)
-        if len(self.recency):
-            bucket = torch.log2(ages + 1.0).floor().long().clamp(max=len(self.recency) - 1)
+        if self.recency is not None:
+            bucket = torch.log2(ages + 1.0).floor().long().clamp(max=self.recency_buckets - 1)
             logits = logits + self.recency[bucket][:, None]
         logits = logits.masked_fill(~entry_mask[:, None], torch.finfo(logits.dtype).min)
         weights = logits.softmax(dim=2) * entry_mask[:, None]

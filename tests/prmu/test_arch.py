@@ -259,7 +259,7 @@ def test_a_concatenated_user_cancels_in_every_pair_of_one_user(bilinear, people,
     assert arch.head.weight.grad[0, 16:].abs().max() < 1e-6
     assert arch.head.weight.grad[0, :16].abs().max() > 1e-3
     for parameter in arch.user_encoder.parameters():
-        assert parameter.grad is None or parameter.grad.numel() == 0 or parameter.grad.abs().max() < 1e-6
+        assert parameter.grad is None or parameter.grad.abs().max() < 1e-6
     judged = judge_pairs(model, pairs, histories, contexts, chunk=5, encode=FrozenEncoder(model.encoder, capacity=99))
     torch.testing.assert_close(judged.margins, judged.other_margins, atol=1e-5, rtol=0)
 

@@ -88,6 +88,13 @@ def test_recency_weighs_entries_by_hand():
     assert (made(entries, ones, given.flip(1)) - made(entries, ones, given)).abs().max() > 0.01
 
 
+def test_without_buckets_ages_are_not_read():
+    made = encoder(buckets=0)
+    entries, ones = torch.randn(1, 5, 6), torch.ones(1, 5, dtype=torch.bool)
+    assert torch.equal(made(entries, ones, ages(1, 5)), made(entries, ones, ages(1, 5).flip(1)))
+    assert "recency" not in made.state_dict()
+
+
 def test_recency_is_learned_from_the_first_step():
     made = encoder(buckets=3)
     made(torch.randn(2, 5, 6), torch.ones(2, 5, dtype=torch.bool), ages(2, 5))[..., 0].sum().backward()
