@@ -338,6 +338,23 @@ class PrmuArch(Choice):
 class BilinearArch(PrmuArch):
     dim: int = MISSING  # of a user vector
     prior_entries: float = MISSING  # entries that the generic user counts for
+    recency_buckets: int = MISSING  # ages of entries told apart; 0: their order is not read
+    pooling: str = MISSING  # mean_attention or query_aware
+
+
+@dataclass
+class BasisArch(BilinearArch):
+    num_prototypes: int = MISSING  # tastes that people are mixtures of
+
+
+@dataclass
+class HistoryTextArch(PrmuArch):
+    history_tokens: int = MISSING  # that past entries may take as text
+
+
+@dataclass
+class SimilarityArch(PrmuArch):
+    prior_entries: float = MISSING
 
 
 @dataclass
@@ -371,6 +388,7 @@ class Prmu(Choice):
     seen_share: float = MISSING  # queries of train people held out
     judged_pairs: int = MISSING  # most pairs, held out and dev each, that figures are made of
     validate_every: int = MISSING  # steps; 0: never
+    select_by: str = MISSING  # which validated weights are kept: best_of_n, swap_accuracy or last
     reference_people: int = MISSING  # per task, whose opinion the reward takes out
     reference_answers: int = MISSING  # per query, that the reward is centred on
     calibration_bins: int = MISSING
@@ -708,6 +726,9 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("pairs", "schema_pairs", Pairs),
     ("prmu/arch", "schema_prmu_arch", PrmuArch),
     ("prmu/arch", "schema_bilinear", BilinearArch),
+    ("prmu/arch", "schema_basis", BasisArch),
+    ("prmu/arch", "schema_history_text", HistoryTextArch),
+    ("prmu/arch", "schema_similarity", SimilarityArch),
     ("prmu/gate", "schema_prmu_gate", PrmuGate),
     ("prmu", "schema_prmu", Prmu),
     ("tags", "schema_tag_vocabulary", TagVocabulary),

@@ -40,7 +40,16 @@ class PairBatch:
     weights: Tensor  # (P,) of pair_loss: the step's sum is the data set's mean, in expectation
     contrast: Tensor  # (C,) pairs that have another user to be contrasted with
     other: Tensor  # (C,) that user, a row of `users`
-    contrast_weights: Tensor  # (C,) of contrast_loss, likewise
+    contrast_weights: Tensor  # (C,) of contrast_loss, likewise; 0 where the two users' answers agree
+
+    @property
+    def needed(self) -> Tensor:
+        """(U, B) bool: the rewards that are looked at."""
+        needed = torch.zeros(len(self.users), len(self.candidates), dtype=torch.bool)
+        for side in (self.chosen, self.rejected):
+            needed[self.user, side] = True
+            needed[self.other, side[self.contrast]] = True
+        return needed
 
 
 def histories_of(
@@ -126,7 +135,7 @@ class PairData:
     ) -> None:
         self.blocks = make_blocks(pairs)
         self.num_pairs = len(pairs)
-        self.num_contrasts = sum(bool(pair.other_record_id) for pair in pairs)
+        self.num_contrasts = sum(_is_contrast(pair) for pair in pairs)
         self.histories = histories
         self.contexts = contexts
         self.blocks_per_step = blocks_per_step
@@ -181,7 +190,7 @@ def _batch(
 ) -> PairBatch:
     users: dict[str, int] = {}
     candidates: dict[Exchange, int] = {}
-    user, chosen, rejected, weights, contrast, other = [], [], [], [], [], []
+    user, chosen, rejected, weights, contrast, other, contrast_weights = [], [], [], [], [], [], []
     for block in blocks:
         for pair, weight in zip(block.pairs, block.weights, strict=True):
             context = contexts[pair.record_id]
@@ -193,6 +202,7 @@ def _batch(
             weights.append(weight * per_pair)
             if pair.other_record_id:
                 contrast.append(len(user) - 1)
+                contrast_weights.append(per_contrast * _is_contrast(pair))
                 other.append(users.setdefault(pair.other_record_id, len(users)))
     return PairBatch(
         users=[histories[record_id] for record_id in users],
@@ -203,8 +213,13 @@ def _batch(
         weights=torch.tensor(weights, dtype=torch.float32),
         contrast=torch.tensor(contrast, dtype=torch.long),
         other=torch.tensor(other, dtype=torch.long),
-        contrast_weights=torch.full((len(contrast),), per_contrast),
+        contrast_weights=torch.tensor(contrast_weights, dtype=torch.float32),
     )
+
+
+def _is_contrast(pair: PreferencePair) -> bool:
+    """Whether two people answer the question differently. The same answer in other letters tells nobody apart."""
+    return bool(pair.other_record_id) and escape(pair.chosen).casefold() != escape(pair.rejected).casefold()
 
 
 def _share(*parts: str) -> float:

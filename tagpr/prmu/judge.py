@@ -46,11 +46,17 @@ def judge_pairs(
         }
         sides = [(contexts[p.record_id], escape(a)) for p in part for a in (p.chosen, p.rejected)]
         columns = {side: n for n, side in enumerate(dict.fromkeys(sides))}
+        needed = torch.zeros(len(rows), len(columns), dtype=torch.bool)
+        for n, pair in enumerate(part):
+            judges = [rows[i] for i in (pair.record_id, pair.other_record_id) if i]
+            for side in sides[2 * n : 2 * n + 2]:
+                needed[judges, columns[side]] = True
         rewards = model.score(
             [histories[i] for i in rows],
             [context for context, _ in columns],
             [answer for _, answer in columns],
             encode=encode,
+            needed=needed,
         ).cpu()
         for n, pair in enumerate(part):
             chosen, rejected = columns[sides[2 * n]], columns[sides[2 * n + 1]]
@@ -182,6 +188,14 @@ def best_of_n(
         picked.append(_at_best(rewards[0], scores[readable]))
         blind.append(_at_best(rewards[1:].mean(dim=0), scores[readable]))
     return BestOfN(users=users, picked=torch.tensor(picked), blind=torch.tensor(blind), random=torch.tensor(random))
+
+
+def pick_metrics(best: BestOfN, *, prefix: str) -> dict[str, float]:
+    """`<prefix>/{picked,blind,random}`: mean official score of what each picks; nothing where there are no samples."""
+    if not best.users:
+        return {}
+    values = {"picked": best.picked, "blind": best.blind, "random": best.random}
+    return {f"{prefix}/{name}": float(value.mean()) for name, value in values.items()}
 
 
 def _at_best(rewards: Tensor, scores: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""PRMU as one object: texts in, rewards out; on disk a Hugging Face folder with two files more."""
+"""PRMU as one object: texts in, rewards out; on disk a Hugging Face folder with a few files more."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
 from tagpr.errors import BadInputError
+from tagpr.lm.attention import TWO_PART
 from tagpr.prmu.arch import ARCHES, PrmuArch
-from tagpr.prmu.arch.base import Encode
-from tagpr.prmu.text_encoder import TextEncoder
+from tagpr.prmu.card import NOT_STATED, model_card
+from tagpr.prmu.text_encoder import Encode, TextEncoder
 from tagpr.prmu.texts import Exchange, History
 from tagpr.storage import read_json, write_json
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class PrmuModel(nn.Module):
@@ -38,9 +39,9 @@ class PrmuModel(nn.Module):
         self.max_entries = max_entries
         self.temperature = temperature
 
-    def forward(self, users: Sequence[History], candidates: Sequence[Exchange]) -> Tensor:
-        """R for training: (U, B), with gradient; histories are taken as they are."""
-        return self.arch.score(self.encoder, users, candidates)
+    def forward(self, users: Sequence[History], candidates: Sequence[Exchange], needed: Tensor | None = None) -> Tensor:
+        """R for training: (U, B), with gradient; histories are taken as they are. See PrmuArch.score."""
+        return self.arch.score(self.encoder, users, candidates, needed=needed)
 
     @torch.no_grad()
     def score(
@@ -50,6 +51,7 @@ class PrmuModel(nn.Module):
         answers: Sequence[str],
         *,
         encode: Encode | None = None,
+        needed: Tensor | None = None,
     ) -> Tensor:
         """R(u, x, y) for every user and every (query, answer): (U, B), uncalibrated.
 
@@ -58,28 +60,43 @@ class PrmuModel(nn.Module):
             queries: B contexts, see texts.query_context.
             answers: B answers; equal (query, answer) pairs are read once.
             encode: a FrozenEncoder over this model's encoder where calls share texts.
+            needed: (U, B) bool, cells that will be read; others may be NaN. None: all.
         """
         candidates = [Exchange(query, answer) for query, answer in zip(queries, answers, strict=True)]
         users = [history[-self.max_entries :] for history in users]
-        return self.arch.score(encode or self.encoder, users, candidates)
+        return self.arch.score(encode or self.encoder, users, candidates, needed=needed)
 
-    def save_pretrained(self, folder: Path) -> None:
-        """The backbone with its tokenizer as AutoModel reads them, and beside it prmu.json and prmu.safetensors."""
+    def save_pretrained(self, folder: Path | str, *, trained_on: str = NOT_STATED) -> None:
+        """The backbone with its tokenizer as AutoModel reads them; beside it prmu.json, prmu.safetensors and a card.
+
+        Args:
+            trained_on: what the training data were, in words, for the card.
+        """
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.encoder.backbone.save_pretrained(folder)
         self.encoder.tokenizer.save_pretrained(folder)
         save_file(
             {name: value.contiguous() for name, value in self.arch.state_dict().items()}, folder / "prmu.safetensors"
         )
-        write_json(folder / "prmu.json", self._description())
+        description = self._description()
+        write_json(folder / "prmu.json", description)
+        card = model_card(
+            arch=description["arch"],
+            trained_on=trained_on,
+            temperature=self.temperature,
+            max_entries=self.max_entries,
+        )
+        (folder / "README.md").write_text(card, encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, folder: Path, *, device: str = "cpu") -> PrmuModel:
+    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> PrmuModel:
         """The model as saved, in eval mode. Reads weights only; runs no code from the folder.
 
         Raises:
             BadInputError: the folder holds no PRMU, or one of another schema.
         """
+        folder = Path(folder)
         path = folder / "prmu.json"
         if not path.exists():
             raise BadInputError(
@@ -91,7 +108,9 @@ class PrmuModel(nn.Module):
                 f"{path} is of schema {description['schema']} with arch {description['arch']!r}, expected "
                 f"schema {SCHEMA} and one of {', '.join(ARCHES)}. Train it again with this version."
             )
-        backbone = AutoModel.from_pretrained(folder, use_safetensors=True, trust_remote_code=False)
+        backbone = AutoModel.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, attn_implementation=description["attention"]
+        )
         encoder = TextEncoder(
             backbone=backbone,
             tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
@@ -118,4 +137,5 @@ class PrmuModel(nn.Module):
             "max_tokens": self.encoder.max_tokens,
             "batch_tokens": self.encoder.batch_tokens,
             "temperature": self.temperature,
+            "attention": TWO_PART if self.encoder.backbone.config._attn_implementation == TWO_PART else "sdpa",
         }

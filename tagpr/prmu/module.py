@@ -47,7 +47,8 @@ class PrmuObjective:
         loss = parts["pairs"] + self.contrast_weight * parts["contrast"] + self.l2 * parts["l2"]
         with torch.no_grad():
             parts["wins"] = win_share(chosen - rejected).sum()
-            parts["swap_wins"] = win_share(contrast).sum()
+            told_apart = batch.contrast_weights > 0
+            parts["swap_wins"] = win_share(contrast.detach().cpu()[told_apart]).sum()
         return loss, parts
 
 
@@ -83,14 +84,14 @@ class PrmuModule(ManualModule):
         sums: dict[str, float] = {}
 
         def loss(batch: PairBatch) -> Tensor:
-            value, parts = self.objective(self.model(batch.users, batch.candidates), batch)
+            value, parts = self.objective(self.model(batch.users, batch.candidates, batch.needed), batch)
             for name, part in parts.items():
                 sums[name] = sums.get(name, 0.0) + float(part.detach())
             return value
 
         update = self.update(micro_batches, loss)
         num_pairs = sum(len(batch.user) for batch in micro_batches)
-        num_contrasts = sum(len(batch.contrast) for batch in micro_batches)
+        num_contrasts = sum(int((batch.contrast_weights > 0).sum()) for batch in micro_batches)
         metrics = {
             "prmu/loss": update.loss,
             "prmu/loss/pairs": sums["pairs"],

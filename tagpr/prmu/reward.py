@@ -191,25 +191,35 @@ class PrmuReward:
             for record, group, reference in zip(part, texts, extra, strict=True):
                 for answer in (*group, *reference):
                     columns.setdefault((query_context(record), answer), len(columns))
+            asked = [
+                (
+                    [columns[query_context(record), answer] for answer in group],
+                    [columns[query_context(record), answer] for answer in reference],
+                    [len(part) + v for v in self._others(record)],
+                )
+                for record, group, reference in zip(part, texts, extra, strict=True)
+            ]
+            needed = torch.zeros(len(part) + len(self.people), len(columns), dtype=torch.bool)
+            for row, (at, centre, others) in enumerate(asked):
+                needed[torch.tensor([row, *others])[:, None], torch.tensor([*at, *centre], dtype=torch.long)] = True
             rewards = self.model.score(
                 [*(user_history(record) for record in part), *(history for _, _, history in self.people)],
                 [context for context, _ in columns],
                 [answer for _, answer in columns],
                 encode=self.encode,
+                needed=needed,
             ).cpu()
-            for row, (record, group, reference) in enumerate(zip(part, texts, extra, strict=True)):
-                context = query_context(record)
-                at = [columns[context, answer] for answer in group]
-                centre = [columns[context, answer] for answer in reference]
+            for row, (at, centre, others) in enumerate(asked):
                 centred = rewards[:, at] - rewards[:, centre].mean(dim=1, keepdim=True)
-                others = [
-                    len(part) + v
-                    for v, (task, user_id, _) in enumerate(self.people)
-                    if task == record.task and user_id != record.user_id
-                ]
                 own.append(centred[row])
                 blind.append(centred[others].mean(dim=0) if others else torch.zeros_like(centred[row]))
         return torch.stack(own), torch.stack(blind)
+
+    def _others(self, record: Record) -> list[int]:
+        """Which reference people judge a record's answers."""
+        return [
+            v for v, (task, user_id, _) in enumerate(self.people) if task == record.task and user_id != record.user_id
+        ]
 
 
 def reference_answers(record: Record, answers: Sequence[str], *, number: int) -> list[str]:

@@ -15,17 +15,20 @@ from tagpr.errors import BadInputError
 from tagpr.lm.backbone import Backbone
 from tagpr.prmu.arch import PrmuArch
 from tagpr.prmu.calibration import calibrate
+from tagpr.prmu.card import trained_on
 from tagpr.prmu.datamodule import PairData, histories_of, hold_out_queries
 from tagpr.prmu.gate import Gate, no_samples
-from tagpr.prmu.judge import JudgedPairs, best_of_n, judge_pairs, pair_metrics, swap_wins
+from tagpr.prmu.judge import BestOfN, JudgedPairs, best_of_n, judge_pairs, pair_metrics, pick_metrics, swap_wins
 from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.module import PrmuModule, PrmuObjective
-from tagpr.prmu.pairs import PolicySample
+from tagpr.prmu.pairs import N1, PolicySample
 from tagpr.prmu.reward import People, PrmuReward, RewardReferences, ScaleSample, reference_people
+from tagpr.prmu.selection import best_by, check_select_by
 from tagpr.prmu.text_encoder import FrozenEncoder, TextEncoder
 from tagpr.schema import TrainerSettings
 from tagpr.storage import read_pairs, read_parquet, read_records, write_json
 from tagpr.training.fit import fit
+from tagpr.training.metrics_log import MetricsLog
 from tagpr.training.optimizer import OptimizerSettings
 from tagpr.training.rng import seed_everything
 from tagpr.types import PreferencePair, Record
@@ -51,9 +54,13 @@ class PrmuSettings:
     seen_share: float  # queries of train people held out, for the seen-user figures
     judged_pairs: int  # most pairs of either kind that figures are made of
     validate_every: int  # steps; 0: never
+    select_by: str  # which validated weights are kept: a key of SELECT_BY
     reference_people: int  # v of the reward
     reference_answers: int  # y_j of the reward, where the task has labels
     calibration_bins: int
+
+    def __post_init__(self) -> None:
+        check_select_by(self.select_by, validate_every=self.validate_every)
 
 
 def run(
@@ -65,13 +72,16 @@ def run(
     output: Path,
     context: StageContext,
 ) -> dict[str, int | float]:
-    """Train PRMU from the base (not from SFT, so that variants share their start).
+    """Train PRMU from the base (not from SFT, so that variants share their start); an untrained arch stays as it is.
+
+    The weights kept are those of the best validation by `select_by`. It looks at the same dev people as calibration and
+    gate: these figures are to be read as those of a model chosen on these people; test people are for claims.
 
     Writes `model/`, `calibration.json`, `gate.json`, `metrics.csv`.
 
     Returns:
-        Steps, pairs, gold labels used; accuracy by negative type and swap accuracy, for seen people (held-out questions
-        of train people) and unseen people (dev) apart; ECE; the gate.
+        Steps, the step that was kept, pairs, gold labels used; accuracy by negative type and swap accuracy, for seen
+        people (held-out questions of train people) and unseen people (dev) apart; ECE; the gate.
     Raises:
         BadInputError: no training pairs.
         GateNotMet: `prmu/gate=stop` and the gate is not met.
@@ -112,31 +122,6 @@ def run(
     def judge(model: PrmuModel, pairs: Sequence[PreferencePair], encode: FrozenEncoder) -> JudgedPairs:
         return judge_pairs(model, pairs, histories, contexts, chunk=prmu.blocks_per_micro_batch * 8, encode=encode)
 
-    def evaluate(model: PrmuModel) -> dict[str, float]:
-        encode = FrozenEncoder(model.encoder, capacity=prmu.cache_texts)
-        return pair_metrics(judge(model, seen, encode), prefix="prmu/seen") | pair_metrics(
-            judge(model, unseen, encode), prefix="prmu/unseen"
-        )
-
-    module = PrmuModule(
-        model=model, objective=prmu.objective, optimizer=prmu.optimizer, num_steps=prmu.steps, evaluate=evaluate
-    )
-    result = fit(
-        module,
-        loader=data.loader(seed=context.seed),
-        num_steps=prmu.steps,
-        settings=trainer,
-        output=output,
-        context=context,
-        validate_every=prmu.validate_every,
-    )
-    model.eval()
-    encode = FrozenEncoder(model.encoder, capacity=prmu.cache_texts)
-    judged = judge(model, unseen, encode)
-    calibration = _calibration(judged, num_bins=prmu.calibration_bins)
-    model.temperature = calibration["temperature"]
-    write_json(output / "calibration.json", calibration)
-
     samples = [
         sample
         for sample in (PolicySample(**row) for row in read_parquet(inputs["pairs"] / "samples.parquet"))
@@ -144,33 +129,73 @@ def run(
     ]
     people = reference_people(references, records)
     by_id = {record.record_id: record for record in records}
-    sampled = {sample.record_id: by_id[sample.record_id] for sample in samples}
-    best = (
-        best_of_n(
-            model,
-            samples,
-            sampled,
-            {task: [history for _, history in several] for task, several in people.items()},
-            encode=encode,
+
+    def pick(model: PrmuModel, encode: FrozenEncoder) -> BestOfN:
+        if not samples:
+            return no_samples()
+        sampled = {sample.record_id: by_id[sample.record_id] for sample in samples}
+        histories = {task: [history for _, history in several] for task, several in people.items()}
+        return best_of_n(model, samples, sampled, histories, encode=encode)
+
+    def evaluate(model: PrmuModel) -> dict[str, float]:
+        encode = FrozenEncoder(model.encoder, capacity=prmu.cache_texts)
+        return {
+            **pair_metrics(judge(model, seen, encode), prefix="prmu/seen"),
+            **pair_metrics(judge(model, unseen, encode), prefix="prmu/unseen"),
+            **pick_metrics(pick(model, encode), prefix="prmu/best_of_n"),
+        }
+
+    steps, best_step = 0, 0
+    if arch.is_trained:
+        couples = any(pair.negative_type == N1 for pair in unseen)
+        result = fit(
+            PrmuModule(
+                model=model, objective=prmu.objective, optimizer=prmu.optimizer, num_steps=prmu.steps, evaluate=evaluate
+            ),
+            loader=data.loader(seed=context.seed),
+            num_steps=prmu.steps,
+            settings=trainer,
+            output=output,
+            context=context,
+            validate_every=prmu.validate_every,
+            best=best_by(prmu.select_by, best_of_n=bool(samples), swap_accuracy=couples),
         )
-        if samples
-        else no_samples()
-    )
+        steps, best_step = result.steps, result.best_step or result.steps
+    else:
+        _log_once(evaluate(model.eval()), output=output, context=context)
+    model.eval()
+    encode = FrozenEncoder(model.encoder, capacity=prmu.cache_texts)
+    judged = judge(model, unseen, encode)
+    calibration = _calibration(judged, num_bins=prmu.calibration_bins)
+    model.temperature = calibration["temperature"]
+    write_json(output / "calibration.json", calibration)
+
+    best = pick(model, encode)
     swaps, *couples = swap_wins(judged)
     gate = prmu.gate.check(swaps, (couples[0], couples[1]), best, seed=context.seed)
     write_json(output / "gate.json", gate)
-    model.save_pretrained(output / "model")
+    gold_labels = {i for pair in train for i in (pair.record_id, pair.other_record_id) if i} if steps else set()
+    model.save_pretrained(output / "model", trained_on=trained_on(train if steps else [], records, steps=best_step))
     _references(model, prmu, references, people, samples, unseen, by_id).save(output / "model")
     prmu.gate.enforce(gate)
     figures = pair_metrics(judge(model, seen, encode), prefix="seen") | pair_metrics(judged, prefix="unseen")
     return {
-        "steps": result.steps,
-        "train_pairs": len(train),
-        "gold_labels": len({i for pair in train for i in (pair.record_id, pair.other_record_id) if i}),
+        "steps": steps,
+        "best_step": best_step,
+        "train_pairs": len(train) if steps else 0,
+        "gold_labels": len(gold_labels),
         **{name.replace("/", "_"): value for name, value in figures.items()},
         "ece": calibration["ece"] if calibration["num_pairs"] else 0.0,
         "gate_met": int(gate["met"]),
     }
+
+
+def _log_once(metrics: Mapping[str, float], *, output: Path, context: StageContext) -> None:
+    """metrics.csv of a model that takes no step."""
+    context.checkpoints.mkdir(parents=True, exist_ok=True)
+    log = MetricsLog(context.checkpoints / "metrics.jsonl", last_step=-1, writes=True)
+    log.add(0, metrics)
+    log.write_csv(output / "metrics.csv")
 
 
 def _thin(pairs: list[PreferencePair], number: int, generator: np.random.Generator) -> list[PreferencePair]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -10,12 +11,20 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config
 from transformers.models.qwen3 import Qwen3Model
 
-from tagpr.prmu.arch import Agnostic, Bilinear, PrmuArch
+from tagpr.prmu.arch import Agnostic, Basis, Bilinear, HistoryText, PrmuArch, Similarity
 from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.text_encoder import TextEncoder
 from tagpr.types import ProfileEntry, Record
 
 MakeRecord = Callable[..., Record]
+READER = {"dim": 12, "prior_entries": 2.0, "recency_buckets": 3, "pooling": "mean_attention"}
+SETTINGS: dict[type[PrmuArch], dict[str, Any]] = {
+    Agnostic: {},
+    Basis: {"num_prototypes": 5, **READER},
+    Bilinear: READER,
+    HistoryText: {"history_tokens": 80},
+    Similarity: {"prior_entries": 2.0},
+}
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +86,7 @@ def make_model(tokenizer: PreTrainedTokenizerBase) -> Callable[[type[PrmuArch]],
             pad_token_id=0,
         )
         encoder = TextEncoder(backbone=Qwen3Model(config), tokenizer=tokenizer, max_tokens=64, batch_tokens=256)
-        arch: PrmuArch = (
-            Bilinear(hidden_size=16, dim=12, prior_entries=2.0) if kind is Bilinear else Agnostic(hidden_size=16)
-        )
-        return PrmuModel(encoder=encoder, arch=arch, max_entries=4)
+        return PrmuModel(encoder=encoder, arch=kind(hidden_size=16, **SETTINGS[kind]), max_entries=4)
 
     return make
 

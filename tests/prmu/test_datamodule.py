@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,13 +68,41 @@ def test_contrast_judges_the_other_user(pairs, people):
         assert batch.users[int(other)][0].context == f"tag : {expected.profile[0].input}"
 
 
+def test_what_a_batch_needs_is_what_its_loss_reads(pairs, people):
+    (batch,) = data(pairs, people).collate([0, 1, 2], np.random.default_rng(0))
+    assert batch.needed.shape == (6, 7)
+    rewards = torch.randn(6, 7)
+    loss, _ = OBJECTIVE(rewards, batch)
+    spoiled, _ = OBJECTIVE(rewards.masked_fill(~batch.needed, float("nan")), batch)
+    assert spoiled == loss
+    for cell in batch.needed.nonzero().tolist():
+        missing = rewards.clone()
+        missing[*cell] = float("nan")
+        assert OBJECTIVE(missing, batch)[0].isnan()
+    # Query a: 3 people x 3 answers, b: 2 x 2, c: one person, two answers.
+    assert batch.needed.sum() == 9 + 4 + 2
+
+
+def test_where_two_people_agree_there_is_no_contrast(pairs, people):
+    same = [replace(p, rejected=p.chosen.upper()) if p.query == "b" else p for p in pairs]
+    (batch,) = data(same, people).collate([0, 1, 2], np.random.default_rng(0))
+    assert (batch.contrast_weights > 0).tolist() == [True] * 6 + [False] * 2
+    assert batch.contrast_weights.sum().item() == pytest.approx(1.0)  # the mean over the six that are left
+    rewards = torch.randn(6, len(batch.candidates))
+    agreeing = rewards.clone()
+    agreeing[batch.user[6:8]] += 5 * torch.randn(2, len(batch.candidates))
+    contrasts = [OBJECTIVE(r, batch)[1]["contrast"] for r in (rewards, agreeing)]
+    assert contrasts[0] == contrasts[1]
+    assert OBJECTIVE(rewards, batch)[1]["swap_wins"] <= 6
+
+
 def test_micro_batches_add_up(pairs, people, bilinear):
     gradients = []
     for size in (3, 1):
         bilinear.zero_grad()
         made = data(pairs, people, blocks_per_micro_batch=size).collate([0, 1, 2], np.random.default_rng(0))
         assert len(made) == 3 // size
-        total = sum(OBJECTIVE(bilinear(b.users, b.candidates), b)[0] for b in made)
+        total = sum(OBJECTIVE(bilinear(b.users, b.candidates, b.needed), b)[0] for b in made)
         total.backward()
         gradients.append([total.detach()] + [p.grad.clone() for p in bilinear.parameters() if p.grad is not None])
     for whole, parts in zip(*gradients, strict=True):

@@ -11,6 +11,7 @@ from tagpr.prmu.judge import (
     bootstrap_lower_bound,
     judge_pairs,
     pair_metrics,
+    pick_metrics,
     swap_wins,
 )
 from tagpr.prmu.pairs import PolicySample, shared_query_pairs
@@ -110,6 +111,8 @@ def test_best_of_n(bilinear, people):
     assert best.random.tolist() == [0.5]
     assert best.picked.tolist() == [1.0]  # "cosy" is what this person's history holds
     assert best.blind.tolist() == [0.5]  # e_0 = 0 and w = 0: the generic user has no opinion, a tie
+    assert pick_metrics(best, prefix="b") == {"b/picked": 1.0, "b/blind": 0.5, "b/random": 0.5}
+    assert pick_metrics(no_samples(), prefix="b") == {}
 
 
 def test_gate_met_and_not(people):

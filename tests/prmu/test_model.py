@@ -1,8 +1,11 @@
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from tagpr.errors import BadInputError
+from tagpr.lm.attention import TWO_PART
+from tagpr.prmu.arch import ARCHES
 from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.texts import Exchange
 
@@ -10,26 +13,60 @@ USERS = [(Exchange("tag : a", "quiet"),), (), tuple(Exchange(f"tag : {i}", "cosy
 QUERIES, ANSWERS = ["tag : x", "tag : x"], ["quiet", "cosy"]
 
 
-@pytest.mark.parametrize("kind", ["bilinear", "agnostic"])
-def test_saved_and_loaded_is_the_same(kind, request, tmp_path):
-    model = request.getfixturevalue(kind).eval()
+@pytest.mark.parametrize("attention", ["sdpa", TWO_PART])
+@pytest.mark.parametrize("name", ARCHES)
+def test_saved_and_loaded_is_the_same(name, attention, make_model, tmp_path):
+    model = make_model(ARCHES[name]).eval()
+    model.encoder.backbone.set_attn_implementation(attention)
+    with torch.no_grad():
+        for parameter in model.arch.parameters():
+            parameter.normal_()
     model.temperature = 0.7
     expected = model.score(USERS, QUERIES, ANSWERS)
     model.save_pretrained(tmp_path)
     assert (tmp_path / "config.json").exists()
     assert (tmp_path / "model.safetensors").exists()
-    loaded = PrmuModel.from_pretrained(tmp_path)
+    loaded = PrmuModel.from_pretrained(str(tmp_path))
+    assert loaded.encoder.backbone.config._attn_implementation == attention
     torch.testing.assert_close(loaded.score(USERS, QUERIES, ANSWERS), expected, atol=1e-6, rtol=1e-5)
     assert loaded.temperature == 0.7
     assert type(loaded.arch) is type(model.arch)
     assert AutoModel.from_pretrained(tmp_path).config.hidden_size == 16
 
 
-def test_one_answer_for_many_users_equals_many_scorings(bilinear):
-    together = bilinear.score(USERS, QUERIES, ANSWERS)
-    assert together.shape == (3, 2)
-    for row, user in zip(together, USERS, strict=True):
-        torch.testing.assert_close(row, bilinear.score([user], QUERIES, ANSWERS)[0], atol=1e-5, rtol=1e-4)
+@pytest.mark.parametrize("name", ["basis", "bilinear"])
+def test_a_pooling_is_saved(name, make_model, tmp_path):
+    model = make_model(ARCHES[name])
+    model.arch = ARCHES[name](hidden_size=16, **model.arch.hyperparameters() | {"pooling": "query_aware"})
+    with torch.no_grad():
+        for parameter in model.arch.parameters():
+            parameter.normal_()
+    expected = model.eval().score(USERS, QUERIES, ANSWERS)
+    model.save_pretrained(tmp_path)
+    torch.testing.assert_close(PrmuModel.from_pretrained(tmp_path).score(USERS, QUERIES, ANSWERS), expected)
+
+
+def test_weights_are_those_of_the_arch(bilinear, tmp_path):
+    bilinear.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "prmu.safetensors")
+    assert set(weights) == set(bilinear.arch.state_dict())
+    save_file({name: value for name, value in weights.items() if "generic" not in name}, tmp_path / "prmu.safetensors")
+    with pytest.raises(RuntimeError, match="generic"):
+        PrmuModel.from_pretrained(tmp_path)
+
+
+def test_the_card_loads_the_model_as_it_says(bilinear, tmp_path):
+    bilinear.temperature = 0.25
+    bilinear.save_pretrained(tmp_path, trained_on="Pairs of 3 people.")
+    card = (tmp_path / "README.md").read_text()
+    assert "Pairs of 3 people." in card
+    assert "/ 0.25)" in card
+    assert "Profiling" in card
+    code = card.split("```python\n")[1].split("```")[0].replace("path/to/this/folder", str(tmp_path))
+    told: dict = {}
+    exec(code, told)
+    history = (Exchange("tag : a calm hall", "quiet"),)
+    torch.testing.assert_close(told["rewards"], bilinear.score([history], ["tag : a pier"] * 2, ["quiet", "grand"]))
 
 
 def test_the_latest_entries_are_read(bilinear):
@@ -63,6 +100,6 @@ def test_a_folder_without_prmu(tmp_path):
 def test_another_schema(bilinear, tmp_path):
     bilinear.save_pretrained(tmp_path)
     path = tmp_path / "prmu.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 9'))
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 9'))
     with pytest.raises(BadInputError, match="schema 9"):
         PrmuModel.from_pretrained(tmp_path)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tagpr.errors import BadInputError
+from tagpr.prmu.arch import ARCHES
 from tagpr.prmu.reward import PrmuReward, RewardReferences, ScaleSample, reference_answers, reference_people
 from tagpr.prmu.texts import user_history
 from tagpr.tasks import ALL_TASKS
@@ -99,6 +100,28 @@ def test_user_blind_rewards_vanish_when_all_of_it_is_taken_out(agnostic, people)
 def test_chunks_do_not_matter(bilinear, people):
     one = reward(bilinear, people, max_records=1).prmu_scores(people, ANSWERS).rewards
     torch.testing.assert_close(one, reward(bilinear, people, max_records=9).prmu_scores(people, ANSWERS).rewards)
+
+
+@pytest.mark.parametrize("name", ARCHES)
+def test_every_architecture_gives_a_reward(name, make_model, people):
+    """Chunked or not, and though history_text reads only the cells that count."""
+    model = make_model(ARCHES[name])
+    samples = [ScaleSample(task="S2", own=s, blind=0.0) for s in (0.1, -0.3)]
+    whole = reward(model, people, max_records=9, samples=samples).prmu_scores(people, ANSWERS)
+    parts = reward(model, people, max_records=1, samples=samples).prmu_scores(people, ANSWERS)
+    assert whole.rewards.shape == (3, 3)
+    assert whole.rewards.isfinite().all()
+    for a, b in ((whole.rewards, parts.rewards), (whole.own, parts.own), (whole.blind, parts.blind)):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+
+
+def test_centring_takes_out_what_the_query_alone_earns(bilinear, people):
+    """An offset per query, however large, must not reach the squash."""
+    plain = reward(bilinear, people).prmu_scores(people, ANSWERS)
+    score = bilinear.score
+    bilinear.score = lambda *rest, **others: score(*rest, **others) + 50.0
+    shifted = reward(bilinear, people).prmu_scores(people, ANSWERS)
+    torch.testing.assert_close(shifted.rewards, plain.rewards, atol=1e-4, rtol=1e-4)
 
 
 def test_histories_are_read_once(bilinear, people):

@@ -15,12 +15,14 @@ from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext
 from tagpr.data.prompts import CompactStyle
 from tagpr.errors import BadInputError
+from tagpr.lm.attention import TWO_PART
 from tagpr.lm.backbone import Backbone, fresh_tiny, save_policy
 from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling
 from tagpr.prmu import pairs_stage, stage
-from tagpr.prmu.arch.agnostic import Agnostic
-from tagpr.prmu.arch.bilinear import Bilinear
+from tagpr.prmu.arch import Agnostic, Basis, Bilinear, HistoryText, Similarity
 from tagpr.prmu.gate import GateNotMet, StopGate, WarnGate
+from tagpr.prmu.judge import best_of_n
+from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.module import PrmuObjective
 from tagpr.prmu.pairs import PolicySample
 from tagpr.prmu.reward import PrmuReward
@@ -125,7 +127,7 @@ def backbone(tokenizer) -> ByteBackbone:
 
 def settings(**changes) -> stage.PrmuSettings:
     values = {
-        "arch": functools.partial(Bilinear, dim=16, prior_entries=1.0),
+        "arch": functools.partial(Bilinear, dim=16, prior_entries=1.0, recency_buckets=3, pooling="mean_attention"),
         "objective": PrmuObjective(margin=0.0, temperature=1.0, contrast_weight=1.0, l2=0.01),
         "gate": WarnGate(num_resamples=50),
         "optimizer": OptimizerSettings(
@@ -145,6 +147,7 @@ def settings(**changes) -> stage.PrmuSettings:
         "seen_share": 0.5,
         "judged_pairs": 200,
         "validate_every": 6,
+        "select_by": "best_of_n",
         "reference_people": 2,
         "reference_answers": 3,
         "calibration_bins": 5,
@@ -250,13 +253,90 @@ def test_agnostic_is_at_half_and_stopped_by_the_gate(folder, backbone, made_pair
     with pytest.raises(GateNotMet, match=r"swap accuracy 0\.500"):
         stage.run(
             backbone=backbone,
-            prmu=settings(arch=Agnostic, gate=StopGate(num_resamples=50), steps=4, validate_every=0),
+            prmu=settings(arch=Agnostic, gate=StopGate(num_resamples=50), steps=4, validate_every=0, select_by="last"),
             trainer=TRAINER,
             inputs={"records": folder / "records", "pairs": made_pairs[0]},
             output=output,
             context=context(folder, "agnostic"),
         )
     assert read_json(output / "gate.json")["swap"]["accuracy"] == 0.5
+
+
+ARCH = {
+    "basis": functools.partial(
+        Basis, num_prototypes=4, dim=16, prior_entries=1.0, recency_buckets=3, pooling="query_aware"
+    ),
+    "history_text": functools.partial(HistoryText, history_tokens=60),
+    "similarity": functools.partial(Similarity, prior_entries=1.0),
+}
+
+
+@pytest.mark.parametrize("name", ARCH)
+def test_other_architectures_go_the_same_way(name, folder, backbone, made_pairs, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        counts = stage.run(
+            backbone=replace(backbone, attention=TWO_PART),
+            prmu=settings(arch=ARCH[name], steps=8, validate_every=4),
+            trainer=TRAINER,
+            inputs={"records": folder / "records", "pairs": made_pairs[0]},
+            output=tmp_path,
+            context=context(tmp_path, "prmu"),
+        )
+    assert counts["steps"] == (0 if name == "similarity" else 8)
+    assert 0.0 <= counts["ece"] <= 1.0
+    assert read_json(tmp_path / "model" / "prmu.json")["arch"] == name
+    rows = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert "prmu/best_of_n/picked" in rows[0]
+    records = read_records(folder / "records", splits=["train"])
+    reward = PrmuReward.from_stage(
+        tmp_path, records, blind_share=0.5, clip=3.0, max_records=4, cache_texts=999, device="cpu"
+    )
+    asked = [r for r in records if r.purpose == "rl"]
+    assert torch.isfinite(reward.prmu_scores(asked, [list(LABELS)] * len(asked)).rewards).all()
+    if name != "similarity":
+        assert counts["best_step"] in (4, 8)
+        return
+    # Untrained: no gold of train people, the base's own weights, one row of figures; calibrated all the same.
+    assert counts["gold_labels"] == counts["train_pairs"] == counts["best_step"] == 0
+    assert len(rows) == 2
+    assert counts["unseen_accuracy_N1"] == 1.0  # these people always give the same label
+    assert read_json(tmp_path / "calibration.json")["temperature"] != 1.0
+    assert "None: the backbone is the base" in (tmp_path / "model" / "README.md").read_text()
+    base, kept = backbone.policy().base_model.state_dict(), reward.model.encoder.backbone.state_dict()
+    assert all(torch.equal(kept[key], value) for key, value in base.items())
+
+
+def test_the_weights_kept_are_those_that_pick_best(folder, backbone, made_pairs, tmp_path, monkeypatch):
+    """The middle of three validations picks best: its weights are saved, not the last ones."""
+    picked, weights = iter([0.5, 0.75, 0.25]), []
+
+    def planned(best, *, prefix):
+        return {f"{prefix}/picked": next(picked)}
+
+    def spied(model, *rest, **others):
+        weights.append({key: value.clone() for key, value in model.state_dict().items()})
+        return best_of_n(model, *rest, **others)
+
+    monkeypatch.setattr(stage, "pick_metrics", planned)
+    monkeypatch.setattr(stage, "best_of_n", spied)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        counts = stage.run(
+            backbone=backbone,
+            prmu=settings(steps=6, validate_every=2),
+            trainer=TRAINER,
+            inputs={"records": folder / "records", "pairs": made_pairs[0]},
+            output=tmp_path,
+            context=context(tmp_path, "prmu"),
+        )
+    assert (counts["steps"], counts["best_step"]) == (6, 4)
+    _, second, third, kept = weights
+    assert all(torch.equal(kept[key], value) for key, value in second.items())
+    assert not all(torch.equal(kept[key], value) for key, value in third.items())
+    saved = PrmuModel.from_pretrained(tmp_path / "model").state_dict()
+    assert all(torch.equal(saved[key], value) for key, value in second.items())
+    assert "; 4 optimizer steps" in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_no_pairs_is_an_error(folder, backbone, made_pairs, tmp_path):

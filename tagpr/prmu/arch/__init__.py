@@ -2,7 +2,16 @@
 
 from tagpr.prmu.arch.agnostic import Agnostic
 from tagpr.prmu.arch.base import PrmuArch
+from tagpr.prmu.arch.basis import Basis
 from tagpr.prmu.arch.bilinear import Bilinear
+from tagpr.prmu.arch.history_text import HistoryText
+from tagpr.prmu.arch.similarity import Similarity
 
 # By the name that a saved model's prmu.json carries.
-ARCHES: dict[str, type[PrmuArch]] = {"agnostic": Agnostic, "bilinear": Bilinear}
+ARCHES: dict[str, type[PrmuArch]] = {
+    "agnostic": Agnostic,
+    "basis": Basis,
+    "bilinear": Bilinear,
+    "history_text": HistoryText,
+    "similarity": Similarity,
+}

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tagpr.prmu.arch.base import Encode, PrmuArch
+from tagpr.prmu.arch.base import PrmuArch
+from tagpr.prmu.text_encoder import Encode
 from tagpr.prmu.texts import Exchange, History
 
 
@@ -21,5 +22,7 @@ class Agnostic(PrmuArch):
     def hyperparameters(self) -> dict[str, Any]:
         return {}
 
-    def score(self, encode: Encode, users: Sequence[History], candidates: Sequence[Exchange]) -> Tensor:
+    def score(
+        self, encode: Encode, users: Sequence[History], candidates: Sequence[Exchange], *, needed: Tensor | None
+    ) -> Tensor:
         return self.head(encode(candidates)).T.expand(len(users), -1)

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tagpr.prmu.arch.base import Encode, PrmuArch
+from tagpr.prmu.arch.base import PrmuArch
+from tagpr.prmu.text_encoder import Encode
 from tagpr.prmu.texts import Exchange, History
-from tagpr.prmu.user_encoder import UserEncoder, pad_entries
+from tagpr.prmu.user_encoder import UserEncoder
 
 
 class Bilinear(PrmuArch):
@@ -22,34 +23,39 @@ class Bilinear(PrmuArch):
     Concatenation with a linear head would not do at all: v.e_u cancels in every pair of one user.
 
     One c serves every user: scoring B answers for U users costs B + (entries of U histories) encodings and one matrix
-    product.
+    product; with a pooling that reads the query, an encoding per query and U x B products of k numbers more.
 
     Args:
-        dim: k of the user vector.
-        prior_entries: n0, see UserEncoder.
+        dim, prior_entries, recency_buckets, pooling: see UserEncoder.
     """
 
-    def __init__(self, *, hidden_size: int, dim: int, prior_entries: float) -> None:
+    def __init__(self, *, hidden_size: int, dim: int, prior_entries: float, recency_buckets: int, pooling: str) -> None:
         super().__init__()
-        self.user_encoder = UserEncoder(hidden_size=hidden_size, dim=dim, prior_entries=prior_entries)
+        self.user_encoder = UserEncoder(
+            hidden_size=hidden_size,
+            dim=dim,
+            prior_entries=prior_entries,
+            recency_buckets=recency_buckets,
+            pooling=pooling,
+        )
         self.head = nn.Linear(hidden_size, 1, bias=False)
         nn.init.zeros_(self.head.weight)
         self.interaction = nn.Parameter(self.user_encoder.projection.weight.detach().T.clone())  # (D, k)
 
     def hyperparameters(self) -> dict[str, Any]:
-        return {"dim": self.user_encoder.dim, "prior_entries": self.user_encoder.prior_entries}
+        return self.user_encoder.hyperparameters()
 
-    def score(self, encode: Encode, users: Sequence[History], candidates: Sequence[Exchange]) -> Tensor:
-        entries = [entry for history in users for entry in history]
-        hidden = encode([*candidates, *entries])  # in one call: an entry may be a candidate as well
-        c, entries_hidden = hidden[: len(candidates)], hidden[len(candidates) :]
-        return self.combine(c, self.user_encoder(*pad_entries(entries_hidden, users)))
+    def score(
+        self, encode: Encode, users: Sequence[History], candidates: Sequence[Exchange], *, needed: Tensor | None
+    ) -> Tensor:
+        return self.combine(*self.user_encoder.encode(encode, users, candidates))
 
     def combine(self, c: Tensor, e: Tensor) -> Tensor:
-        """(U, B) from encoded candidates (B, D) and user vectors (U, k)."""
-        return self.head(c).T + e @ (c @ self.interaction).T / e.shape[-1] ** 0.5
+        """(U, B) from encoded candidates (B, D) and user vectors, (U, B, k) or (U, 1, k) for all candidates alike."""
+        read = c @ self.interaction
+        agreement = e[:, 0] @ read.T if e.shape[1] == 1 else torch.einsum("ubk,bk->ub", e, read)
+        return self.head(c).T + agreement / e.shape[-1] ** 0.5
 
     def user_vectors(self, encode: Encode, users: Sequence[History]) -> Tensor:
-        """(U, k)."""
-        with torch.no_grad():
-            return self.user_encoder(*pad_entries(encode([entry for history in users for entry in history]), users))
+        """(U, k), for no query in particular."""
+        return self.user_encoder.vectors(encode, users)
