@@ -6,6 +6,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def run(
         context=context,
     )
 
+    @cache
     def length(answer: str) -> int:
         return len(tokenizer(answer, add_special_tokens=False)["input_ids"])
 

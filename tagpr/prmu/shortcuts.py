@@ -53,14 +53,21 @@ def shortcut_report(
 
     Args:
         records: of the pairs, by id.
-        samples: of train people; what model-written text looks like.
+        samples: what model-written text looks like; of train people alone.
     """
     golds = {pair.record_id: escape(records[pair.record_id].gold or "") for pair in train}
     models: dict[str, Features] = {
         "length": _length,
         SEES_THE_PERSON: _history_overlap(records),
         "query_overlap": _query_overlap,
-        "is_model_text": _is_model_text([(records[i].task, gold) for i, gold in golds.items()], samples),
+        "is_model_text": _is_model_text(
+            [(records[i].task, escape(records[i].query), gold) for i, gold in golds.items()],
+            [
+                (sample.task, escape(records[sample.record_id].query), escape(sample.answer))
+                for sample in samples
+                if sample.parsed and sample.split == "train"
+            ],
+        ),
         "user_agnostic": _user_agnostic(train, golds),
     }
     kinds = sorted({pair.negative_type for pair in dev})
@@ -158,25 +165,38 @@ def _overlap(name: str, words: Sequence[str], others: Mapping[str, int]) -> dict
     }
 
 
-def _is_model_text(golds: Sequence[tuple[str, str]], samples: Sequence[PolicySample]) -> Features:
-    """A classifier of the policy's train answers against train people's golds, (task, text) each, all distinct."""
-    people = set(golds)
-    written = {(sample.task, escape(sample.answer)) for sample in samples if sample.parsed and sample.split == "train"}
-    if not written or not people:
-        return lambda pair, answer: {}
-    from sklearn.feature_extraction import DictVectorizer
-    from sklearn.linear_model import LogisticRegression
+def _is_model_text(golds: Sequence[tuple[str, str, str]], written: Sequence[tuple[str, str, str]]) -> Features:
+    """Classifiers of the policy's train answers against train people's golds, each (task, query, text).
 
-    texts = [*sorted(people), *sorted(written)]
-    vectorizer = DictVectorizer()
-    x = vectorizer.fit_transform([_tokens(task, answer) for task, answer in texts])
-    classifier = LogisticRegression(class_weight="balanced", max_iter=1000)
-    classifier.fit(x, [0] * len(people) + [1] * len(written))
-    weights = dict(zip(vectorizer.get_feature_names_out(), classifier.coef_[0].tolist(), strict=True))
+    A train query's answers are judged by one that saw none of them.
+    """
+    queries = {(task, query) for task, query, _ in (*golds, *written)}
+    weights: dict[int | None, dict[str, float]] = {}
+
+    def fitted(without: int | None) -> dict[str, float]:
+        from sklearn.feature_extraction import DictVectorizer
+        from sklearn.linear_model import LogisticRegression
+
+        # A text counts once per side.
+        people, policy = (
+            sorted({(task, text) for task, query, text in side if _fold(task, query) != without})
+            for side in (golds, written)
+        )
+        if not people or not policy:
+            return {}
+        vectorizer = DictVectorizer()
+        x = vectorizer.fit_transform([_tokens(task, text) for task, text in (*people, *policy)])
+        classifier = LogisticRegression(class_weight="balanced", max_iter=1000)
+        classifier.fit(x, [0] * len(people) + [1] * len(policy))
+        return dict(zip(vectorizer.get_feature_names_out(), classifier.coef_[0].tolist(), strict=True))
 
     def features(pair: PreferencePair, answer: str) -> dict[str, float]:
+        query = escape(pair.query)
+        fold = _fold(pair.task, query) if (pair.task, query) in queries else None
+        if fold not in weights:
+            weights[fold] = fitted(fold)
         # The intercept is the same for both sides.
-        return {"log_odds": sum(weights.get(name, 0.0) * n for name, n in _tokens(pair.task, answer).items())}
+        return {"log_odds": sum(weights[fold].get(name, 0.0) * n for name, n in _tokens(pair.task, answer).items())}
 
     return features
 

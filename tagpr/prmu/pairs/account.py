@@ -98,8 +98,8 @@ def _shortcut_table(report: Mapping[str, Any]) -> list[str]:
     kinds = list(report["questions"])
     lines = [
         "Accuracy on dev pairs of models that do not weigh the person, fitted on train pairs of the type; limit "
-        f"{report['limit']} on N1 and N2. history_overlap does see the person: it is how far plain repetition gets, and "
-        "PRMU has to get further.",
+        f"{report['limit']} on N1 and N2. history_overlap does see the person: it is how far plain repetition gets, "
+        "and PRMU has to get further.",
         "",
         f"| model | {' | '.join(kinds)} |",
         f"|---|{'---|' * len(kinds)}",
