@@ -123,7 +123,7 @@ def run(
     }
     write_json(output / "pairs.json", report)
     (output / "pairs.md").write_text(write_page(report), encoding="utf-8")
-    _judge_shortcuts(shortcuts, simulated=any(record.truth is not None for record in train))
+    judge_shortcuts(shortcuts, simulated=any(record.truth is not None for record in train))
     return {
         **accounts_as_counts({split: of.accounts for split, of in made.items()}),
         "samples": len(samples),
@@ -156,7 +156,7 @@ def num_golds(
     return len({(record.task, record.record_id) for record in train if looked_at(record)})
 
 
-def _judge_shortcuts(report: Mapping[str, Any], *, simulated: bool) -> None:
+def judge_shortcuts(report: Mapping[str, Any], *, simulated: bool) -> None:
     """Stop where simulated pairs can be won without the person; say so where real ones can.
 
     Overlap with the history does see the person, and in the simulated world repetition is part of what taste is: there
