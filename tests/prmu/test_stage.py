@@ -227,6 +227,9 @@ def test_pairs_of_every_type_from_the_right_people(folder, made_pairs):
 
 
 def test_answers_under_another_history(folder, backbone, tmp_path):
+    # Prompts must show a history for another's to stand in its place.
+    shown = [replace(record, retrieved=(0, 1, 2)) for record in read_records(folder / "records")]
+    write_records(tmp_path / "records", shown)
     mix = dict.fromkeys(PAIRS.mix, 0.0) | {"N2": 1.0}
     counts = pairs_stage.run(
         backbone=backbone,
@@ -235,12 +238,12 @@ def test_answers_under_another_history(folder, backbone, tmp_path):
         engine=LabelEngine,
         retrieval=BM25Retriever(k=3),
         pairs=replace(PAIRS, mix=mix),
-        inputs={"records": folder / "records", "sft": folder / "sft"},
+        inputs={"records": tmp_path / "records", "sft": folder / "sft"},
         output=tmp_path,
         context=context(tmp_path, "pairs"),
     )
     pairs = read_pairs(tmp_path)
-    records = {r.record_id: r for r in read_records(folder / "records")}
+    records = {record.record_id: record for record in shown}
     lenders = {
         row["record_id"]: row["lender_id"] for row in read_parquet(tmp_path / "samples.parquet") if row["lender_id"]
     }
