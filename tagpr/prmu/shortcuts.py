@@ -196,7 +196,9 @@ def _is_model_text(golds: Sequence[tuple[str, str, str]], written: Sequence[tupl
         if fold not in weights:
             weights[fold] = fitted(fold)
         # The intercept is the same for both sides.
-        return {"log_odds": sum(weights[fold].get(name, 0.0) * n for name, n in _tokens(pair.task, answer).items())}
+        log_odds = sum(weights[fold].get(name, 0.0) * n for name, n in _tokens(pair.task, answer).items())
+        # The bounded form keeps a few long texts from deciding the direction for all.
+        return {"log_odds": log_odds, "bounded": math.tanh(log_odds)}
 
     return features
 

@@ -95,9 +95,15 @@ class PairMaker:
             samples: answers under the own history; dev records get them whatever the mix, for best-of-n figures.
         """
         settings = self._settings
-        made = self._from_golds(records)
-        sharing = {pair.record_id for block in made[N1].blocks for pair in block}
-        made[N1_LABEL] = self._labels(records, sharing)
+        groups = people_per_shared_query(records, people_per_query=settings.people_per_query, generator=self._generator)
+        blocks = [block for group in groups if (block := disagreements(group))]
+        sharing = {pair.record_id for block in blocks for pair in block}
+        made = {N1: nothing(), N5: nothing(), N1_LABEL: self._labels(records, sharing)}
+        if settings.mix[N1] > 0:
+            agreeing = sum(len(g) * (len(g) - 1) for g in groups) - sum(map(len, blocks))
+            made[N1] = Made(blocks=blocks, dropped=Counter(agreement=agreeing))
+        if settings.mix[N5] > 0:
+            made[N5] = edited_pairs(records, self._edits)
         possible = min(prompts, len(records))
         quota = quotas(
             settings.mix,
@@ -130,21 +136,6 @@ class PairMaker:
             kinds=dict(sorted((made[N5].kinds + made[N6].kinds).items())),
             prompts={"own": len(own), "none": len(bare), "other": len(lent)},
         )
-
-    def _from_golds(self, records: Sequence[Record]) -> dict[str, Made]:
-        """What needs no policy and no other pairs, of types that the mix asks for."""
-        settings = self._settings
-        made = {N1: nothing(), N5: nothing()}
-        if settings.mix[N1] > 0:
-            groups = people_per_shared_query(
-                records, people_per_query=settings.people_per_query, generator=self._generator
-            )
-            blocks = [disagreements(group) for group in groups]
-            agreeing = sum(len(g) * (len(g) - 1) for g in groups) - sum(map(len, blocks))
-            made[N1] = Made(blocks=[block for block in blocks if block], dropped=Counter(agreement=agreeing))
-        if settings.mix[N5] > 0:
-            made[N5] = edited_pairs(records, self._edits)
-        return made
 
     def _labels(self, records: Sequence[Record], sharing: set[str]) -> Made:
         settings = self._settings
