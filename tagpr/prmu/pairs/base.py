@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from tagpr.markup import escape
 from tagpr.types import PreferencePair, Record
 
-N1, N1_LABEL, N2, N3, N4, N5, N6 = MIX_KEYS = ("N1", "N1_label", "N2", "N3", "N4", "N5", "N6")
+MIX_KEYS: tuple[str, ...] = ("N1", "N1_label", "N2", "N3", "N4", "N5", "N6")
+N1, N1_LABEL, N2, N3, N4, N5, N6 = MIX_KEYS
 
 # Pairs that stand or fall together: both directions of a couple, all pairs of people who share a query, or one pair.
 Block = list[PreferencePair]
