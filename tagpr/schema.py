@@ -311,18 +311,24 @@ class Sft(Choice):
 
 @dataclass
 class Pairs(Choice):
-    mix: dict[str, float] = MISSING  # share of N1, N1_label, N3 and N4; they add up to 1
+    mix: dict[str, float] = MISSING  # share of each type, relative to their sum: N1 N1_label N2 N3 N4 N5 N6; 0: none
     max_pairs: int = MISSING  # most training pairs
     people_per_query: int = MISSING  # N1: people of a query that are compared with one another
-    labels_per_record: int = MISSING  # negatives per record where queries are not shared
-    samples: int = MISSING  # N4 and dev: answers per prompt
+    labels_per_record: int = MISSING  # N1_label: draws per record
+    label_margin: float = MISSING  # N1_label where queries are not shared: nats that a user-blind model may prefer by
+    samples: int = MISSING  # N4, N2: answers per train prompt
+    dev_samples: int = MISSING  # answers per dev prompt
     no_history_samples: int = MISSING  # N3: answers to choose the length match from
-    max_prompts: int = MISSING  # most records that the policy answers, per type
-    dev_prompts: int = MISSING  # dev records that it answers
-    min_gap: float = MISSING  # N4: official score by which the chosen answer leads
+    other_history_samples: int = MISSING  # N2: answers under another person's history
+    lender_candidates: int = MISSING  # N2: people whose histories are compared in size
+    length_band: float = MISSING  # N2: share by which the histories' characters may differ
+    max_prompts: int = MISSING  # most train records that the policy answers, per type
+    dev_prompts: int = MISSING  # dev records that it answers, per type
+    min_gap: float = MISSING  # N2, N4: official score by which the chosen answer leads
+    max_length_ratio: float = MISSING  # N2, N3, N4 in text tasks: longer over shorter side, in tokens
     negatives_per_record: int = MISSING  # N4
     dev_query_share: float = MISSING  # of queries that train and dev people share
-    shortcut_limit: float = MISSING  # accuracy above which a user-blind rule is a fault of the pairs
+    shortcut_limit: float = MISSING  # accuracy of a shortcut model on N1 and N2 above which the pairs are at fault
     temperature: float = MISSING
     max_new_tokens: int = MISSING
 

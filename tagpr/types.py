@@ -80,10 +80,8 @@ class PreferencePair:
     query: str
     chosen: str
     rejected: str
-    negative_type: (
-        str  # N1: another user's gold for the same query; N3: written without history; N4: on-policy, lower metric
-    )
-    other_record_id: str = ""  # N1: the other user's record, for whom `rejected` is the preferred side
+    negative_type: str  # N1, N1_label, N2 .. N6: tagpr.prmu.pairs says what each is
+    other_record_id: str = ""  # N1, N2: the other user's record, for whom `rejected` is the preferred side
     split: str = "train"  # train or dev
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from tagpr import storage
 from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext, StopRequested
+from tagpr.data.other_people import People
 from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.data.retrieval import Retriever
 from tagpr.data.simulated.observer import reference_answers
@@ -19,7 +20,7 @@ from tagpr.errors import UserError
 from tagpr.evaluation.predict import read_completion
 from tagpr.evaluation.specificity import SwappedAnswer, specificity
 from tagpr.evaluation.stage import spread
-from tagpr.evaluation.swap import NEAREST, RANDOM, People, Swapped, swapped_histories
+from tagpr.evaluation.swap import NEAREST, RANDOM, Swapped, swapped_histories
 from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.generation.base import Completion, Sampling
 from tagpr.schema import EvaluatedPeople, SwapSettings

@@ -217,7 +217,8 @@ def _policies(cfg: DictConfig, hashes: FileHashes, arm: str = "") -> tuple[dict[
     policies = {"sft": sft}
     prmu = None
     if any(_uses_prmu(cfg, name) for name in cfg.rl.order):
-        pairs = stage("pairs", ["backbone", "prompt", "tags", "engine", "pairs"], {"records": records, "sft": sft}, {})
+        reading = ["backbone", "prompt", "tags", "engine", "retrieval"]  # other people's histories are retrieved
+        pairs = stage("pairs", [*reading, "pairs"], {"records": records, "sft": sft}, {})
         prmu = stage("prmu", ["backbone", "prmu", "trainer"], {"records": records, "pairs": pairs}, base)
     previous = sft
     for name in cfg.rl.order:

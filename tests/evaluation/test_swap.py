@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagpr.data.other_people import People, closest
 from tagpr.data.retrieval import BM25Retriever, NoRetriever
 from tagpr.data.simulated.logic import Rule
 from tagpr.data.simulated.observer import reference_answers
 from tagpr.errors import UserError
-from tagpr.evaluation.swap import CONDITIONS, People, closest, swapped_histories, with_shuffled_responses
+from tagpr.evaluation.swap import CONDITIONS, swapped_histories, with_shuffled_responses
 from tagpr.types import ProfileEntry, Prompt, Record
 
 
