@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -21,6 +23,9 @@ from tagpr.rl.rewards.prmu import PrmuScore
 from tagpr.rl.rewards.schedules import constant
 from tagpr.rl.rollouts import RlPrompt, RolloutBatch
 from tagpr.tasks import ALL_TASKS
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 COMPOSITE = "composite"
 
@@ -143,9 +148,16 @@ def _open_term(reward: RewardSettings, name: str, *, prmu: Path | None, records:
 
 def compose_rewards(settings: Sequence[str]) -> tuple[RewardSettings, TagVocabulary]:
     """The groups `reward` and `tags` as a run would build them under these overrides. Raises UserError."""
+    from hydra.utils import instantiate
+
+    cfg = _composed(tuple(settings))
+    return instantiate(cfg.reward, _convert_="all"), instantiate(cfg.tags, _convert_="all")
+
+
+@cache
+def _composed(settings: tuple[str, ...]) -> DictConfig:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
-    from hydra.utils import instantiate
 
     from tagpr import schema
     from tagpr.config_errors import CONFIG_ERRORS, explain
@@ -157,8 +169,7 @@ def compose_rewards(settings: Sequence[str]) -> tuple[RewardSettings, TagVocabul
     GlobalHydra.instance().clear()
     try:
         with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="tagpr-rewards"):
-            cfg = hydra.compose("config", overrides=list(settings))
-        return instantiate(cfg.reward, _convert_="all"), instantiate(cfg.tags, _convert_="all")
+            return hydra.compose("config", overrides=list(settings))
     except CONFIG_ERRORS as error:
         raise UserError(explain(error, list(settings), conf_dir())) from None
     finally:
