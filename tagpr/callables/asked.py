@@ -23,12 +23,12 @@ from typing import Any
 from tagpr.chains.tags import ParsedCompletion, TagVocabulary, parse
 from tagpr.errors import BadInputError
 from tagpr.markup import THINK_CLOSE, THINK_OPEN
+from tagpr.prmu.person_files import ENTRY_FORM, profile_entry
 from tagpr.tasks import task_named
 from tagpr.tasks.base import Task
 from tagpr.types import ProfileEntry, Prompt, Record
 
 COLUMNS = ("task", "user_id", "query", "history", "gold", "shown", "thinking", "reference_answers")
-_ENTRY_FORM = 'expected a list of {"input": "...", "output": "..."}, oldest first'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,10 +65,10 @@ def asked(row: Mapping[str, Any], *, where: str, needs_history: bool) -> Asked:
     raw = _list(row, "history", where)
     if raw is None and needs_history:
         raise BadInputError(
-            f"{where}: this reward needs the person's past, but the column 'history' is missing; {_ENTRY_FORM} ([] "
+            f"{where}: this reward needs the person's past, but the column 'history' is missing; {ENTRY_FORM} ([] "
             "for somebody new)."
         )
-    history = tuple(_entry(entry, number, where) for number, entry in enumerate(raw or ()))
+    history = tuple(profile_entry(entry, number, where) for number, entry in enumerate(raw or ()))
     shown = _list(row, "shown", where)
     wrong = [i for i in shown or () if isinstance(i, bool) or int(i) != i or not 0 <= i < len(history)]
     if wrong:
@@ -137,18 +137,6 @@ def _list(row: Mapping[str, Any], name: str, where: str) -> list[Any] | None:
     if value is None:
         return None
     if isinstance(value, str | Mapping) or not hasattr(value, "__iter__"):  # an array of numpy is a list too
-        form = f"; {_ENTRY_FORM}" if name == "history" else ", expected a list"
+        form = f"; {ENTRY_FORM}" if name == "history" else ", expected a list"
         raise BadInputError(f"{where}: the column {name!r} holds {str(value)[:40]!r}{form}.")
     return list(value)
-
-
-def _entry(raw: Any, number: int, where: str) -> ProfileEntry:
-    if not isinstance(raw, Mapping) or not str(raw.get("output") or "").strip():
-        raise BadInputError(f"{where}: history[{number}] is {str(raw)[:60]!r}; {_ENTRY_FORM}, each with an output.")
-    return ProfileEntry(
-        entry_id=f"p{number}",
-        input=str(raw.get("input") or ""),
-        response=str(raw["output"]),
-        title=str(raw.get("title") or ""),
-        date=str(raw.get("date") or ""),
-    )
