@@ -83,10 +83,13 @@ def _score(arguments: argparse.Namespace) -> None:
     if arguments.chunk < 1:
         raise UserError(f"--chunk is {arguments.chunk}, expected at least 1.")
     total = _count_lines(arguments.input)
+    from transformers.utils import logging
+
     from tagpr.console import TerminalProgress
     from tagpr.prmu.model import PrmuModel
     from tagpr.prmu.score_answers import score_file
 
+    logging.disable_progress_bar()  # there is one of ours
     view = TerminalProgress()
     bar = view.start("scoring", total)
     try:

@@ -97,7 +97,7 @@ GOOD = json.dumps(ANSWERS[0]) + "\n"
 @pytest.mark.parametrize(
     "answers, histories, expected",
     [
-        ([GOOD, '{"user_id": "ann"\n'], None, "answers.jsonl:2: not JSON at column 1"),
+        ([GOOD, '{"user_id": "ann"\n'], None, "answers.jsonl:2: not JSON at column 18"),
         ([GOOD, "[1]\n"], None, "answers.jsonl:2: a list, expected a JSON object"),
         ([], None, "answers.jsonl: the file is empty"),
         (["\n\n"], None, "answers.jsonl: the file is empty"),
