@@ -17,6 +17,7 @@ from tagpr.prmu.arch import PrmuArch
 from tagpr.prmu.calibration import calibrate
 from tagpr.prmu.datamodule import PairData, histories_of, hold_out_queries
 from tagpr.prmu.gate import Gate, no_samples
+from tagpr.prmu.imported_pairs import PEOPLE, brought_people
 from tagpr.prmu.judge import JudgedPairs, best_of_n, judge_pairs, pair_metrics, swap_wins
 from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.module import PrmuModule, PrmuObjective
@@ -24,7 +25,7 @@ from tagpr.prmu.pairs import PolicySample
 from tagpr.prmu.reward import People, PrmuReward, RewardReferences, ScaleSample, reference_people
 from tagpr.prmu.text_encoder import FrozenEncoder, TextEncoder
 from tagpr.schema import TrainerSettings
-from tagpr.storage import read_pairs, read_parquet, read_records, write_json
+from tagpr.storage import read_pairs, read_parquet, read_records, write_json, write_records
 from tagpr.training.fit import fit
 from tagpr.training.optimizer import OptimizerSettings
 from tagpr.training.rng import seed_everything
@@ -77,7 +78,8 @@ def run(
         GateNotMet: `prmu/gate=stop` and the gate is not met.
     """
     seed_everything(context.seed)
-    records = read_records(inputs["records"], splits=("train", "dev"))
+    brought = brought_people(inputs["pairs"])
+    records = [*read_records(inputs["records"], splits=("train", "dev")), *brought]
     train, seen = hold_out_queries(read_pairs(inputs["pairs"], splits=["train"]), share=prmu.seen_share)
     unseen = read_pairs(inputs["pairs"], splits=["dev"])
     if not train:
@@ -159,6 +161,8 @@ def run(
     swaps, *couples = swap_wins(judged)
     gate = prmu.gate.check(swaps, (couples[0], couples[1]), best, seed=context.seed)
     write_json(output / "gate.json", gate)
+    if brought:  # the reward asks its reference people, whom no records stage knows
+        write_records(output / PEOPLE, [by_id[i] for i in references])
     model.save_pretrained(output / "model")
     _references(model, prmu, references, people, samples, unseen, by_id).save(output / "model")
     prmu.gate.enforce(gate)

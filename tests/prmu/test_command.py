@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tagpr.prmu.command import main
-from tagpr.prmu.texts import Exchange
+from tagpr.prmu.texts import user_history
 from tagpr.storage import write_json
 
 HISTORIES = [
@@ -54,10 +54,10 @@ def files(tmp_path):
     return write_lines(tmp_path / "answers.jsonl", ANSWERS), write_lines(tmp_path / "histories.jsonl", HISTORIES)
 
 
-def test_scores_are_the_models(folder, files, bilinear):
+def test_scores_are_the_models(folder, files, bilinear, make_record):
     code, lines = score(folder, *files)
     assert code == 0
-    past = (Exchange("tag : a pier", "quiet"), Exchange("tag : a fair", "lively"))
+    past = user_history(make_record("r", "ann", history=(("a pier", "quiet"), ("a fair", "lively"))))
     expected = bilinear.eval().score([past], ["tag : a calm hall"], ["quiet"])[0, 0]
     assert lines[0]["score"] == pytest.approx(float(expected), abs=1e-5)
     assert lines[0]["log_odds"] == pytest.approx(float(expected) / 0.5, abs=1e-5)
