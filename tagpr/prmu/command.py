@@ -128,6 +128,8 @@ def _page(arguments: argparse.Namespace) -> None:
         raise UserError(f"--people is {arguments.people}, expected at least 1.")
     found = find_prmu(arguments.place)
     found.manifest()
+    from transformers.utils import logging
+
     # A command stands above all rooms: what is measured and drawn belongs to later ones.
     from tagpr.analysis.prmu_page import prmu_page
     from tagpr.console import TerminalProgress
@@ -135,6 +137,7 @@ def _page(arguments: argparse.Namespace) -> None:
 
     view = TerminalProgress()
     bar = view.start("measuring", len(PARTS))
+    logging.disable_progress_bar()  # there is one of ours
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of libraries; nothing that a reader of the page can mend
