@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tagpr.analysis.elements import Html, el, fold, join, table
 from tagpr.analysis.prmu_plots import (
+    MIN_DRAWN,
     best_of_n_picture,
     calibration_picture,
     hack_picture,
@@ -110,7 +111,10 @@ def _length(diagnosis: PrmuDiagnosis) -> Html:
     return join(
         el("p", "The same pairs with only the latest entries of each history. At 0 nothing personal can be known: swap "
            "and N1 are at one half exactly, and what is above it there is not about the person."),
-        _picture(length_picture(by_length), "Dotted: chance. Hollow marks: too few people for an interval."),
+        _picture(
+            length_picture(by_length),
+            f"Dotted: chance. Hollow marks: too few people for an interval; fewer than {MIN_DRAWN} are not drawn.",
+        ),
         *(
             join(el("h4", f"{name} people"), el("div", _length_table(by_length[name]), class_="wide-table"))
             for name in ("unseen", "seen")

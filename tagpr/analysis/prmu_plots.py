@@ -19,6 +19,7 @@ from tagpr.evaluation.prmu_people import FamilyProbe, PeopleMap
 # Okabe and Ito's palette without yellow and black, which vanish on a light and on a dark ground.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6BB1", "#7F7F7F")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+MIN_DRAWN = 5  # people of a point in a line; what fewer say stands in the table alone
 _INK = "#010203"  # becomes the page's own text colour, light or dark
 _STYLE = {
     "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 11, "text.color": _INK, "axes.labelcolor": _INK,
@@ -57,7 +58,7 @@ def length_picture(by_length: Mapping[str, Sequence[LengthFigure]]) -> Html:
             lengths = sorted({figure.length for figure in by_length[name]})
             _chance(panel, 0.5)
             for place, kind in enumerate(kinds):
-                own = [figure for figure in by_length[name] if figure.kind == kind]
+                own = [f for f in by_length[name] if f.kind == kind and f.accuracy.people >= MIN_DRAWN]
                 if own:
                     at = [lengths.index(figure.length) + 0.06 * (place - len(kinds) / 2) for figure in own]
                     _line(panel, at, [figure.accuracy for figure in own], place, kind)
@@ -77,18 +78,26 @@ def matrix_picture(matrix: SwapMatrix) -> Html:
     with mpl.rc_context(_STYLE):
         picture = Picture(figsize=(1.6 + 0.95 * len(matrix.answers), 1.2 + 0.36 * len(rows)))
         panel = picture.subplots()
-        image = panel.imshow(values, cmap="PuOr", vmin=-bound, vmax=bound, aspect="auto")
+        # Cells as shapes: a picture within the picture would be loaded, which the page forbids.
+        cells = panel.pcolormesh(values, cmap="PuOr", vmin=-bound, vmax=bound)
+        panel.invert_yaxis()
         for place, u in enumerate(rows):
             panel.add_patch(
                 mpl.patches.Rectangle(
-                    (matrix.own[u] - 0.46, place - 0.46), 0.92, 0.92, fill=False, edgecolor=_INK, linewidth=2
+                    (matrix.own[u] + 0.04, place + 0.04), 0.92, 0.92, fill=False, edgecolor=_INK, linewidth=2
                 )
             )
-        panel.set_xticks(range(len(matrix.answers)), [_short(a, 22) for a in matrix.answers], rotation=25, ha="right")
-        panel.set_yticks(range(len(rows)), [_short(matrix.people[u], 14) for u in rows])
+        panel.set_xticks(
+            [i + 0.5 for i in range(len(matrix.answers))],
+            [_short(a, 22) for a in matrix.answers],
+            rotation=25,
+            ha="right",
+        )
+        panel.set_yticks([i + 0.5 for i in range(len(rows))], [_short(matrix.people[u], 14) for u in rows])
         panel.set(xlabel="answer", ylabel="judged for")
         panel.spines[:].set_visible(False)
-        picture.colorbar(image, ax=panel, label="R less the person's mean")
+        bar = picture.colorbar(cells, ax=panel, label="R less the person's mean")
+        bar.solids.set_rasterized(False)
     return svg(picture, name="matrix")
 
 
