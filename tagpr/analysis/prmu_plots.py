@@ -120,7 +120,7 @@ def calibration_picture(calibration: Calibration) -> Html:
 
 def best_of_n_picture(best: Mapping[str, Mapping[int, Figure]]) -> Html:
     with mpl.rc_context(_STYLE):
-        picture = Picture(figsize=(6.2, 3.9))
+        picture = Picture(figsize=(5.6, 3.8))
         panel = picture.subplots()
         sizes = list(best[PICKERS[0]])
         for place, name in enumerate(PICKERS):
@@ -168,7 +168,7 @@ def people_picture(maps: Sequence[PeopleMap]) -> Html:
     columns = min(3, len(maps))
     rows = -(-len(maps) // columns)
     with mpl.rc_context(_STYLE):
-        picture = Picture(figsize=(4.1 * columns, 3.6 * rows + 0.5))
+        picture = Picture(figsize=(3.5 * columns, 3.2 * rows + 0.5))
         panels = picture.subplots(rows, columns, squeeze=False).flatten()
         for panel in panels[len(maps) :]:
             panel.set_visible(False)
@@ -193,7 +193,7 @@ def people_picture(maps: Sequence[PeopleMap]) -> Html:
 
 def probe_picture(probes: Sequence[FamilyProbe]) -> Html:
     with mpl.rc_context(_STYLE):
-        picture = Picture(figsize=(7.4, 1.0 + 0.55 * len(probes)))
+        picture = Picture(figsize=(5.8, 1.1 + 0.55 * len(probes)))
         panel = picture.subplots()
         for row, probe in enumerate(probes):
             y = len(probes) - row
