@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
+from matplotlib.patches import Rectangle
 
 from tagpr.analysis.elements import Html
 from tagpr.evaluation.prmu_answers import PICKERS, HackProbe
@@ -84,9 +85,7 @@ def matrix_picture(matrix: SwapMatrix) -> Html:
         panel.invert_yaxis()
         for place, u in enumerate(rows):
             panel.add_patch(
-                mpl.patches.Rectangle(
-                    (matrix.own[u] + 0.04, place + 0.04), 0.92, 0.92, fill=False, edgecolor=_INK, linewidth=2
-                )
+                Rectangle((matrix.own[u] + 0.04, place + 0.04), 0.92, 0.92, fill=False, edgecolor=_INK, linewidth=2)
             )
         panel.set_xticks(
             [i + 0.5 for i in range(len(matrix.answers))],
@@ -98,6 +97,7 @@ def matrix_picture(matrix: SwapMatrix) -> Html:
         panel.set(xlabel="answer", ylabel="judged for")
         panel.spines[:].set_visible(False)
         bar = picture.colorbar(cells, ax=panel, label="R less the person's mean")
+        assert bar.solids is not None
         bar.solids.set_rasterized(False)
     return svg(picture, name="matrix")
 
