@@ -310,7 +310,24 @@ class Sft(Choice):
 
 
 @dataclass
-class Pairs(Choice):
+class PairSource(Choice):
+    """Base of the group: what the root schema types the node with."""
+
+
+@dataclass
+class ImportedPairs(PairSource):
+    path: str | None = MISSING  # required: .jsonl or .parquet in TRL's preference format, with a user column
+    histories: str | None = MISSING  # .jsonl of people's pasts; null: a column of the pairs
+    user_column: str = MISSING
+    task: str | None = MISSING  # required: of rows without a column `task`
+    dev_people_share: float = MISSING  # people whose pairs are not trained on
+    dev_query_share: float = MISSING  # of queries that train and dev people share
+    max_pairs: int = MISSING  # most training pairs
+    shortcut_limit: float = MISSING  # accuracy above which a user-blind rule is reported
+
+
+@dataclass
+class Pairs(PairSource):
     mix: dict[str, float] = MISSING  # share of each type, relative to their sum: N1 N1_label N2 N3 N4 N5 N6; 0: none
     max_pairs: int = MISSING  # most training pairs
     people_per_query: int = MISSING  # N1: people of a query that are compared with one another
@@ -687,7 +704,7 @@ class Config:
     backbone: Backbone = MISSING
     engine: Engine = MISSING
     sft: Sft = MISSING
-    pairs: Pairs = MISSING
+    pairs: PairSource = MISSING
     prmu: Prmu = MISSING
     reward: Reward = MISSING
     rl: Rl = MISSING
@@ -730,6 +747,7 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("optimizer", "schema_adamw", AdamWSettings),
     ("sft", "schema_sft", Sft),
     ("pairs", "schema_pairs", Pairs),
+    ("pairs", "schema_imported_pairs", ImportedPairs),
     ("prmu/arch", "schema_prmu_arch", PrmuArch),
     ("prmu/arch", "schema_bilinear", BilinearArch),
     ("prmu/arch", "schema_basis", BasisArch),

@@ -29,6 +29,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "chains": (*_READING, "chains", "lm/backbone"),
     "sft": (*_WRITING, "training", "sft"),
     "pairs": (*_WRITING, "prmu/pairs", "prmu/pairs_stage", "prmu/shortcuts"),
+    "imported_pairs": (
+        *_READING, "prmu/imported_pairs", "prmu/imported_stage", "prmu/pairs", "prmu/person_files", "prmu/shortcuts",
+    ),
     "prmu": (*_READING, "lm", "training", "prmu"),
     "rl": (*_WRITING, "training", "prmu", "rl"),
     "evaluate": (*_WRITING, *_EVALUATING),
@@ -44,7 +47,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 ENTRIES = {
     "records": "tagpr.data.stage", "chains": "tagpr.chains.stage", "sft": "tagpr.sft.stage", "pairs":
-    "tagpr.prmu.pairs_stage", "prmu": "tagpr.prmu.stage", "rl": "tagpr.rl.stage", "evaluate": "tagpr.evaluation.stage",
+    "tagpr.prmu.pairs_stage", "imported_pairs": "tagpr.prmu.imported_stage", "prmu": "tagpr.prmu.stage",
+    "rl": "tagpr.rl.stage", "evaluate": "tagpr.evaluation.stage",
     "swap": "tagpr.evaluation.swap_stage", "attribution": "tagpr.evaluation.attribution_stage",
 }  # fmt: skip
 
@@ -56,6 +60,7 @@ ON_DEV = "dev"  # an untrained row's greedy answers to dev people's questions
 SILENT: dict[str, frozenset[str]] = {
     "trainer": frozenset({"checkpoint_every", "keep_last", "log_every", "threads"}),
     "data": frozenset({"root", "path"}),  # the files' contents count instead
+    "pairs": frozenset({"path", "histories"}),
     **dict.fromkeys(DIAGNOSES, frozenset({"policies"})),  # each is a stage of its own
 }
 
@@ -217,8 +222,12 @@ def _policies(cfg: DictConfig, hashes: FileHashes, arm: str = "") -> tuple[dict[
     policies = {"sft": sft}
     prmu = None
     if any(_uses_prmu(cfg, name) for name in cfg.rl.order):
-        reading = ["backbone", "prompt", "tags", "engine", "retrieval"]  # other people's histories are retrieved
-        pairs = stage("pairs", [*reading, "pairs"], {"records": records, "sft": sft}, {})
+        if "path" in cfg.pairs:
+            pairs = _imported_pairs(cfg, hashes, suffix)
+        else:
+            # Other people's histories are retrieved.
+            groups = ["backbone", "prompt", "tags", "engine", "retrieval", "pairs"]
+            pairs = stage("pairs", groups, {"records": records, "sft": sft}, {})
         prmu = stage("prmu", ["backbone", "prmu", "trainer"], {"records": records, "pairs": pairs}, base)
     previous = sft
     for name in cfg.rl.order:
@@ -238,6 +247,25 @@ def _policies(cfg: DictConfig, hashes: FileHashes, arm: str = "") -> tuple[dict[
             f"rl_{name}"), )  # fmt: skip
         policies[previous.name] = previous
     return policies, prmu
+
+
+def _imported_pairs(cfg: DictConfig, hashes: FileHashes, suffix: str) -> Stage:
+    """Outside pairs bring their people: neither records nor a policy go in."""
+    for name in ("path", "task"):
+        if cfg.pairs[name] is None:
+            raise UserError(f"pairs=imported needs pairs.{name}, e.g. pairs.path=preferences.jsonl pairs.task=LaMP_7.")
+    files = {}
+    for name in ("path", "histories"):
+        given = cfg.pairs[name]
+        if given is not None:
+            place = Path(given).expanduser()
+            if not place.is_file():
+                raise UserError(f"pairs.{name}={given} is not a file. Give the one that holds the {name}.")
+            files[f"{name}{place.suffix.lower()}"] = hashes.sha256(place)
+    return Stage(
+        kind="imported_pairs", name="pairs", label=f"pairs{suffix}", groups={"pairs": cfg.pairs}, inputs={},
+        seed=stream_seed(cfg.seed, "pairs"), files=files,
+    )  # fmt: skip
 
 
 def _uses_prmu(cfg: DictConfig, stage: str) -> bool:

@@ -46,6 +46,7 @@ REFERENCES = {
     "chains": Reference(work=1, seconds=10, peak_bytes=780 << 20),
     "sft": Reference(work=4800, seconds=135, peak_bytes=1030 << 20),
     "pairs": Reference(work=1, seconds=16, peak_bytes=1030 << 20),
+    "imported_pairs": Reference(work=1, seconds=5, peak_bytes=620 << 20),
     "prmu": Reference(work=480, seconds=36, peak_bytes=1000 << 20),
     "rl": Reference(work=1920, seconds=59, peak_bytes=1140 << 20),
     "evaluate": Reference(work=1, seconds=13, peak_bytes=1200 << 20),

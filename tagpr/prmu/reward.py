@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tagpr.errors import BadInputError
 from tagpr.markup import escape
+from tagpr.prmu.imported_pairs import brought_people
 from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.text_encoder import FrozenEncoder
 from tagpr.prmu.texts import History, query_context, user_history
@@ -156,7 +157,7 @@ class PrmuReward:
         return cls(
             model=PrmuModel.from_pretrained(folder / "model", device=device),
             references=references,
-            people=reference_people(references.people, records),
+            people=reference_people(references.people, [*records, *brought_people(folder)]),
             blind_share=blind_share,
             clip=clip,
             max_records=max_records,

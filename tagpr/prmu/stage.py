@@ -18,6 +18,7 @@ from tagpr.prmu.calibration import calibrate
 from tagpr.prmu.card import trained_on
 from tagpr.prmu.datamodule import PairData, histories_of, hold_out_queries
 from tagpr.prmu.gate import Gate, no_samples
+from tagpr.prmu.imported_pairs import PEOPLE, brought_people
 from tagpr.prmu.judge import BestOfN, JudgedPairs, best_of_n, judge_pairs, pair_metrics, pick_metrics, swap_wins
 from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.module import PrmuModule, PrmuObjective
@@ -26,7 +27,7 @@ from tagpr.prmu.reward import People, PrmuReward, RewardReferences, ScaleSample,
 from tagpr.prmu.selection import best_by, check_select_by
 from tagpr.prmu.text_encoder import FrozenEncoder, TextEncoder
 from tagpr.schema import TrainerSettings
-from tagpr.storage import read_pairs, read_parquet, read_records, write_json
+from tagpr.storage import read_pairs, read_parquet, read_records, write_json, write_records
 from tagpr.training.fit import fit
 from tagpr.training.metrics_log import MetricsLog
 from tagpr.training.optimizer import OptimizerSettings
@@ -87,7 +88,8 @@ def run(
         GateNotMet: `prmu/gate=stop` and the gate is not met.
     """
     seed_everything(context.seed)
-    records = read_records(inputs["records"], splits=("train", "dev"))
+    brought = brought_people(inputs["pairs"])
+    records = [*read_records(inputs["records"], splits=("train", "dev")), *brought]
     train, seen = hold_out_queries(read_pairs(inputs["pairs"], splits=["train"]), share=prmu.seen_share)
     unseen = read_pairs(inputs["pairs"], splits=["dev"])
     if not train:
@@ -175,6 +177,8 @@ def run(
     gate = prmu.gate.check(swaps, (couples[0], couples[1]), best, seed=context.seed)
     write_json(output / "gate.json", gate)
     gold_labels = {i for pair in train for i in (pair.record_id, pair.other_record_id) if i} if steps else set()
+    if brought:  # the reward asks its reference people, whom no records stage knows
+        write_records(output / PEOPLE, [by_id[i] for i in references])
     model.save_pretrained(output / "model", trained_on=trained_on(train if steps else [], records, steps=best_step))
     _references(model, prmu, references, people, samples, unseen, by_id).save(output / "model")
     prmu.gate.enforce(gate)

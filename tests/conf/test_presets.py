@@ -44,7 +44,10 @@ PLACES = {
 # `rl/common` is a part of every option of `rl`; experiments, each with its data, and ablations are composed in full.
 NOT_COMBINED = {"rl", "rl/common", "data", "experiment", "ablation", "sweep"}
 # What an option cannot know: paths of the user's own.
-NEEDS = {"backbone=hf": ["backbone.path=owner/name"]}
+NEEDS = {
+    "backbone=hf": ["backbone.path=owner/name"],
+    "pairs=imported": [f"pairs.path={Path(__file__)}", "pairs.task=LaMP_7"],
+}
 
 
 @cache
