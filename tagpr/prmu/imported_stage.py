@@ -13,10 +13,10 @@ import numpy as np
 
 from tagpr.context import StageContext
 from tagpr.errors import BadInputError
-from tagpr.prmu.imported_pairs import PEOPLE, drop_repeats, match_mirrors, read_preferences
+from tagpr.prmu.imported_pairs import IMPORTED, PEOPLE, drop_repeats, match_mirrors, read_preferences
 from tagpr.prmu.pairs import N1, PolicySample, split_queries
 from tagpr.prmu.person_files import read_histories
-from tagpr.prmu.shortcuts import shortcut_report
+from tagpr.prmu.shortcuts import JUDGED, SEES_THE_PERSON, shortcut_report
 from tagpr.storage import write_json, write_pairs, write_parquet, write_records
 from tagpr.tasks import task_named
 from tagpr.types import PreferencePair, Record
@@ -98,7 +98,9 @@ def run(
         ],
     )
     train, dev = ([pair for pair in made if pair.split == split] for split in ("train", "dev"))
-    report = shortcut_report(train, dev, records=records, samples=[], limit=pairs.shortcut_limit)
+    report = shortcut_report(
+        train, dev, records=records, samples=[], limit=pairs.shortcut_limit, judged=(*JUDGED, IMPORTED)
+    )
     write_json(output / "shortcuts.json", report)
     _warn(report, made)
     counts = Counter(f"{pair.split}_{pair.negative_type}" for pair in made)
@@ -136,9 +138,10 @@ def _share(user_id: str) -> float:
 
 
 def _warn(report: Mapping[str, Sequence[str]], pairs: Sequence[PreferencePair]) -> None:
-    if report["exceeded"]:
+    at_fault = [line for line in report["exceeded"] if not line.startswith(SEES_THE_PERSON)]
+    if at_fault:
         warnings.warn(
-            f"Imported pairs can be won by a simple model: {'; '.join(report['exceeded'])}. PRMU may learn that instead "
+            f"Imported pairs can be won by a simple model: {'; '.join(at_fault)}. PRMU may learn that instead "
             "of taste. shortcuts.json has the figures.",
             ImportWarning,
             stacklevel=2,

@@ -44,6 +44,7 @@ def shortcut_report(
     records: Mapping[str, Record],
     samples: Sequence[PolicySample],
     limit: float,
+    judged: Sequence[str] = JUDGED,
 ) -> dict[str, Any]:
     """Accuracy of each model by negative type.
 
@@ -54,6 +55,7 @@ def shortcut_report(
     Args:
         records: of the pairs, by id.
         samples: what model-written text looks like; of train people alone.
+        judged: types on which a shortcut is a fault of the pairs.
     """
     golds = {pair.record_id: escape(records[pair.record_id].gold or "") for pair in train}
     models: dict[str, Features] = {
@@ -84,7 +86,7 @@ def shortcut_report(
             )
             for kind in kinds
         }
-        for kind in (kind for kind in JUDGED if kind in questions):
+        for kind in (kind for kind in judged if kind in questions):
             share, n = report["accuracy"][name][kind], questions[kind]
             if share > limit:
                 where = "exceeded" if lower_bound(share, n) > 0.5 else "too_few_to_tell"
