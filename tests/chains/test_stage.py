@@ -50,7 +50,8 @@ def records(tmp_path: Path, prompt_of: Callable[..., Prompt]) -> Path:
 
 
 def make_chains(
-    records: Path, output: Path, *, names: tuple[str, ...] = SIX, thinking: bool = True, habit: float = 0.5
+    records: Path, output: Path, *, names: tuple[str, ...] = SIX, thinking: bool = True, habit: float = 0.5,
+    train_people: int | None = None,
 ) -> dict:
     output.mkdir()
     return run(
@@ -62,6 +63,7 @@ def make_chains(
         chains=ChainSettings(
             num_samples=3,
             dev_records=4,
+            train_people=train_people,
             filter=ChainFilter(
                 strictness=0.5,
                 text_quantile=0.5,

@@ -14,7 +14,7 @@ from tagpr.data.prompts import CompactStyle
 from tagpr.evaluation import stage
 from tagpr.lm.backbone import ShippedBackbone, tiny_base_path
 from tagpr.lm.generation.base import Completion
-from tagpr.schema import Decoding, EvaluatedPeople
+from tagpr.schema import Decoding, AskedPeople
 
 STYLE = CompactStyle(thinking=False, history_tokens=192, entry_tokens=48, query_tokens=96, order="time")
 
@@ -51,7 +51,7 @@ def start(tmp_path, simulated_records, monkeypatch):
             prompt=STYLE, tags=TagVocabulary(names=[]), engine=engine,
             backbone=ShippedBackbone(dtype="float32", attention="two_part"),
             decoding=Decoding(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=4, num_samples=3),
-            evaluation=EvaluatedPeople(splits=["test"], max_records=12),
+            evaluation=AskedPeople(splits=["test"], max_records=12, entries=None),
             inputs={"records": tmp_path / "records", "policy": tmp_path / "policy"}, output=tmp_path / output,
             context=StageContext(stage="evaluate", seed=3, checkpoints=tmp_path / "checkpoints"),
         )  # fmt: skip
