@@ -154,6 +154,13 @@ def unaware_scores(evaluation: Evaluation, records: Mapping[Question, Record]) -
 
 
 def shared_seeds(arms: Sequence[Arm]) -> list[Arm]:
-    """The arms with the seeds that all of them have."""
+    """The arms with the seeds that all of them have.
+
+    Raises:
+        UserError: there is no such seed.
+    """
     seeds = set.intersection(*(set(arm.runs) for arm in arms)) if arms else set()
+    if arms and not seeds:
+        own = "; ".join(f"{arm.name}: {', '.join(map(str, arm.runs))}" for arm in arms)
+        raise UserError(f"no seed is common to all arms ({own}). Run the study again with the same SEEDS for all.")
     return [replace(arm, runs={seed: run for seed, run in arm.runs.items() if seed in seeds}) for arm in arms]

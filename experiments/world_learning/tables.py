@@ -146,13 +146,14 @@ def entries(folder: Path) -> list[str]:
 def families(folder: Path) -> list[str]:
     """Test people of a family that nobody in training had, and test texts of forms that no train text has."""
     arms = arms_of(folder, FAMILIES)
-    if "known" not in arms:
-        return []
     lines = []
-    if "held_out" in arms:
-        known, held_out = shared_seeds([arms["known"], arms["held_out"]])
-        lines += [*_held_out_family(known, held_out), ""]
-    return [*lines, *_held_out_texts(arms["known"])]
+    if "known" in arms and "held_out" in arms:
+        lines += [*_held_out_family(*shared_seeds([arms["known"], arms["held_out"]])), ""]
+    if "known" in arms:
+        lines += [*_held_out_texts(arms["known"]), ""]
+    for name in ("known", "eight"):
+        lines += [*_each_family(arms[name]), ""] if name in arms else []
+    return lines
 
 
 def _held_out_family(known: Arm, held_out: Arm) -> list[str]:
@@ -193,7 +194,35 @@ def _held_out_family(known: Arm, held_out: Arm) -> list[str]:
         "## A family held out of training", "", *pipe_table(headings, rows), "",
         "Tasks with a rule alone: manners have no family. Bayes not knowing the family believes that only train "
         "people's families exist; gap closed is to Bayes knowing it. Both policies answered the same questions of the "
-        "same test people and had the same number of training people, steps and golds, but other training people.",
+        "same test people and had equally many training people and steps, but other training people, so the difference is that of two "
+        "trainings, too.",
+    ]  # fmt: skip
+
+
+def _each_family(arm: Arm) -> list[str]:
+    """Every family that test people have, those that the policy does not learn among them."""
+    ruled = [one for one in arm.answers() if "rule" in _truth(arm, one)]
+    of: dict[str, list[Answer]] = {}
+    for one in ruled:
+        of.setdefault(_truth(arm, one)["family"], []).append(one)
+    tasks = _tasks(ruled)
+    rows = []
+    for family in sorted(of, key=lambda name: -len(of[name])):
+        own = scores(of[family])
+        rows.append(
+            (
+                family, str(len({(one.seed, one.user) for one in of[family]})), text(own[BLIND, MEAN]),
+                text(own[SCORE, MEAN]), text(own[ABOVE, MEAN], "+"), text(own[BEST, MEAN]), text(own[GAP, MEAN]),
+                *(text(own.get((GAP, task))) for task in tasks),
+            )
+        )  # fmt: skip
+    headings = (
+        "family", "people", "blind", "score", "above blind", "Bayes", "gap closed", *(f"{t} gap" for t in tasks)
+    )
+    return [
+        f"## Family by family ({arm.name})", "", *pipe_table(headings, rows), "",
+        f"Tasks with a rule alone ({', '.join(tasks)}); SFT saw people of "
+        f"{', '.join(_truth(arm, ruled[0])['seen_families'])}. No intervals with fewer than 20 people.",
     ]  # fmt: skip
 
 
