@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from experiments.world_learning.evidence import ALL, AT_RANDOM, CITED, F1, OVER, evidence_rows
 from experiments.world_learning.figures import (
     ABOVE,
     BEST,
@@ -18,7 +19,6 @@ from experiments.world_learning.figures import (
     GAP,
     MEAN,
     SCORE,
-    Figures,
     halves,
     lead,
     scores,
@@ -39,7 +39,7 @@ from experiments.world_learning.read import (
 )
 from tagpr.analysis.comparison import compare
 from tagpr.analysis.panel import GREEDY, SAMPLE
-from tagpr.analysis.process import HEADINGS, process_cells, process_rows
+from tagpr.analysis.process import HEADINGS, mean_text, process_cells, process_rows
 from tagpr.analysis.runs import find_runs
 from tagpr.analysis.text_tables import pipe_table
 from tagpr.errors import UserError
@@ -51,6 +51,7 @@ HELD_OUT_TEXTS = {
     "held_out_pair": "it joins two values that never meet in train texts",
 }
 PROCESS = "demo"
+EVIDENCE = ((F1, ""), (AT_RANDOM, ""), (OVER, "+"), (ALL, ""), (CITED, ""))
 
 
 # --- number of training people ---------------------------------------------------------------------------------------
@@ -177,15 +178,15 @@ def _held_out_family(known: Arm, held_out: Arm) -> list[str]:
         trained = scores(with_family)
         below = lead(without, _scored(without, unaware))
         lost = lead(without, with_family)
-        for task in (MEAN, *_tasks(without)):
-            rows.append(
-                (
-                    whose, task, str(len({(one.seed, one.user) for one in without})), text(own[BLIND, task]),
-                    text(own[SCORE, task]), text(trained[SCORE, task]), text(lost[SCORE, task], "+"),
-                    text(ceiling[BEST, task]), text(below[SCORE, task], "+"), text(own[BEST, task]),
-                    text(own[GAP, task]), text(trained[GAP, task]),
-                )
-            )  # fmt: skip
+        number = str(len({(one.seed, one.user) for one in without}))
+        rows += [
+            (
+                whose, task, number, text(own[BLIND, task]), text(own[SCORE, task]), text(trained[SCORE, task]),
+                text(lost[SCORE, task], "+"), text(ceiling[BEST, task]), text(below[SCORE, task], "+"),
+                text(own[BEST, task]), text(own[GAP, task]), text(trained[GAP, task]),
+            )
+            for task in (MEAN, *_tasks(without))
+        ]  # fmt: skip
     headings = (
         "people", "task", "number", "blind", "trained without the family", "trained with it", "difference",
         "Bayes not knowing it", "score minus that", "Bayes knowing it", "gap closed without", "gap closed with",
@@ -194,8 +195,8 @@ def _held_out_family(known: Arm, held_out: Arm) -> list[str]:
         "## A family held out of training", "", *pipe_table(headings, rows), "",
         "Tasks with a rule alone: manners have no family. Bayes not knowing the family believes that only train "
         "people's families exist; gap closed is to Bayes knowing it. Both policies answered the same questions of the "
-        "same test people and had equally many training people and steps, but other training people, so the difference is that of two "
-        "trainings, too.",
+        "same test people and had equally many training people and steps, but other training people: the difference "
+        "is that of two trainings, too.",
     ]  # fmt: skip
 
 
@@ -217,7 +218,14 @@ def _each_family(arm: Arm) -> list[str]:
             )
         )  # fmt: skip
     headings = (
-        "family", "people", "blind", "score", "above blind", "Bayes", "gap closed", *(f"{t} gap" for t in tasks)
+        "family",
+        "people",
+        "blind",
+        "score",
+        "above blind",
+        "Bayes",
+        "gap closed",
+        *(f"{t} gap" for t in tasks),
     )
     return [
         f"## Family by family ({arm.name})", "", *pipe_table(headings, rows), "",
@@ -327,8 +335,7 @@ def compute(folder: Path) -> list[str]:
         "Gap closed by task, greedy:", "", *pipe_table(("arm", *tasks), by_task), "",
         f"{_people(greedy)} Blind {text(scores(greedy)[BLIND, MEAN])}, Bayes {text(scores(greedy)[BEST, MEAN])}. All "
         "arms keep the same chains and golds; without thinking the bare answers are left of them. CPU time is all "
-        "threads', as measured, model loading and validation included; prompts cost every arm the same and are not "
-        "among the tokens.",
+        "threads', as measured, model loading and validation included; prompt tokens are not counted.",
     ]  # fmt: skip
 
 
@@ -346,7 +353,20 @@ def process(folder: Path) -> list[str]:
         lines += [f"## Process truth ({comparison.title})", ""]
         lines += pipe_table(("row", *HEADINGS.values()), process_cells(rows, intervals=True))
         lines += ["", *(f"- `{row.name}`: no figures, {row.why_none}." for row in rows if row.why_none)]
-        lines.append("- `bayes` is the likeliest rule given the entries shown; it writes no chains.")
+        lines += ["- `bayes` is the likeliest rule given the entries shown; it writes no chains.", ""]
+        headings = (
+            "row", "evidence F1", "the same number drawn at random", "evidence F1 minus that", "all entries shown",
+            "entries cited",
+        )  # fmt: skip
+        cited = [
+            (name, *(mean_text(own.get(figure), sign, intervals=True) for figure, sign in EVIDENCE))
+            for name, own in evidence_rows(comparison).items()
+        ]
+        lines += [
+            *pipe_table(headings, cited), "",
+            "Evidence are the entries whose answer follows the person's rule, all but the slips: citing anything has a "
+            "high F1, and what the citing itself is worth is the difference to as many entries drawn at random.", "",
+        ]  # fmt: skip
     return lines
 
 

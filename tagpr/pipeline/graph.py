@@ -300,7 +300,9 @@ def _row(
         greedy = stages["greedy"]
         # Which untrained row gains are measured against is chosen on people whom no table shows.
         beside[ON_DEV] = replace(
-            greedy, label=f"evaluate {name} {ON_DEV}", groups={**greedy.groups, "evaluation": _asked(cfg.evaluation.choice, entries)}
+            greedy,
+            label=f"evaluate {name} {ON_DEV}",
+            groups={**greedy.groups, "evaluation": _asked(cfg.evaluation.choice, entries)},
         )
     return EvaluatedRow(name=name, policy=policy, stages=stages, diagnostics=beside)
 
