@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import hydra
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,14 +31,18 @@ from experiments.world_learning.figures import (
 )
 from experiments.world_learning.read import Answer, arms_of, run_named, unaware_scores
 from experiments.world_learning.tables import page
+from tagpr import schema
 from tagpr.analysis.panel import Estimate
 from tagpr.analysis.runs import Artifact, Evaluation
 from tagpr.chains.tags import TagVocabulary
 from tagpr.data.simulated.command import compose_source
 from tagpr.errors import UserError
+from tagpr.run import conf_dir
 from tagpr.storage import write_json
 from tagpr.tasks import task_named
 from tests.analysis.conftest import RunFolders
+
+RUN = Path(__file__).parents[2] / "experiments" / "world_learning" / "run.sh"
 
 
 def answer(task="S2", record="r0", *, user="u0", score=0.0, blind=0.0, best=1.0, seed=0) -> Answer:
@@ -222,6 +229,63 @@ def test_steps_for_the_same_time(tmp_path, steps, seconds, reference, expected):
 def test_time_that_is_known_in_part_is_refused(tmp_path):
     with pytest.raises(UserError, match="went on after it was stopped"):
         equal_steps(sft(tmp_path, 200, 50.0, resumed=True), sft(tmp_path, 200, 170.0))
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory) -> list[list[str]]:
+    """What run.sh would call, for every study, with one override of the caller's."""
+    folder = tmp_path_factory.mktemp("bin")
+    for name, body in {"tagpr": f'printf "%s\\n" "$@" "" >> {folder}/calls', "python": "echo 300"}.items():
+        (folder / name).write_text(f"#!/usr/bin/env bash\n{body}\n")
+        (folder / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SEEDS": "0 3"}
+    subprocess.run(["bash", str(RUN), "all", "elsewhere", "sft.steps=7"], env=environment, check=True)
+    return [call.splitlines() for call in (folder / "calls").read_text().split("\n\n") if call]
+
+
+def test_every_study_runs_once_per_seed_with_the_callers_overrides(commands):
+    assert len(commands) == 2 * (3 + 1 + 2 + 1 + 5 + 1)
+    assert len(set(map(tuple, commands))) == len(commands)
+    for own in commands:
+        assert ("seed=0" in own) != ("seed=3" in own)
+        assert "paths.runs=elsewhere" in own
+        # Where the study decides the steps itself its own word comes last.
+        assert [one for one in own if one.startswith("sft.steps")][0] == "sft.steps=7"
+        assert ("sft.steps=300" in own) == any(one.endswith("_equal_cpu") for one in own)
+
+
+def test_the_commands_are_valid_and_differ_in_what_they_study(commands):
+    schema.register()
+    wanted = ("users_60", "varied", "held_out", "eight", "direct_equal_cpu", "untagged")
+    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        found = {
+            name: hydra.compose("config", overrides=own)
+            for own in commands
+            for name in wanted
+            if f"run_name={name}" in own and "seed=0" in own
+        }
+    assert set(found) == set(wanted)
+    assert found["users_60"].chains.train_people == 60
+    assert list(found["users_60"].evaluation.rows) == ["sft"]
+    assert {name: row.entries for name, row in found["varied"].evaluation.rows.items()} == {
+        "sft": None, "sft_0": 0, "sft_1": 1, "sft_3": 3, "sft_8": 8,
+    }  # fmt: skip
+    assert found["held_out"].data.held_out_family == "contrarian"
+    assert len(found["eight"].data.families) == 8
+    assert found["direct_equal_cpu"].sft.steps == 300
+    assert not found["direct_equal_cpu"].prompt.thinking
+    assert found["untagged"].prompt.thinking
+    assert not found["untagged"].tags.names
+    assert all(list(one.rl.order) == [] for one in found.values())
+
+
+def test_an_unknown_study_is_refused():
+    answer = subprocess.run(["bash", str(RUN), "usres"], capture_output=True, text=True)
+    assert answer.returncode == 2
+    assert "usres is no study: users, entries" in answer.stderr
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
