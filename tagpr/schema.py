@@ -571,13 +571,6 @@ class EvaluatedPeople:
 
 
 @dataclass
-class AskedPeople(EvaluatedPeople):
-    """The same for one row, and how much of their histories it may see. Filled by the graph."""
-
-    entries: int | None = MISSING  # most retrieved entries, best first; null: all
-
-
-@dataclass
 class TableRow:
     policy: str = MISSING  # backbone, sft or rl_<stage>
     history: bool = MISSING  # the run's own prompt; false: the question alone

@@ -27,7 +27,7 @@ one() { # STUDY SEED
       sft "$2" users users_all "${greedy[@]}"
       ;;
     entries)
-      tagpr experiment=world_entries experiment_name=world_entries run_name=varied "seed=$2" "paths.runs=$folder" \
+      tagpr experiment=world_entries run_name=varied "seed=$2" "paths.runs=$folder" \
         "${trained[@]}" "${greedy[@]}" "${overrides[@]}"
       ;;
     families)

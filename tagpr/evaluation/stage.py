@@ -13,6 +13,7 @@ from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext, StopRequested
 from tagpr.data.lamp_files import OFFICIAL_NAMES
 from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
+from tagpr.evaluation.asked import AskedPeople
 from tagpr.evaluation.predict import predict
 from tagpr.evaluation.references import population_modes, references
 from tagpr.evaluation.ridge import fit_ridge
@@ -20,7 +21,7 @@ from tagpr.evaluation.samples import mean_of_metrics, mean_over_questions
 from tagpr.evaluation.shown import ShownHistory, shown_history
 from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.generation.base import Sampling
-from tagpr.schema import AskedPeople, Decoding
+from tagpr.schema import Decoding
 from tagpr.tasks import task_named
 from tagpr.types import Prediction, Prompt, Record, Reference
 

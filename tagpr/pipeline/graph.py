@@ -17,13 +17,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from tagpr.errors import UserError
+from tagpr.evaluation.asked import AskedPeople
 from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, code_fingerprint, digest, library_versions
-from tagpr.schema import AskedPeople
 
 _SHARED = ("types", "markup", "storage", "tasks")
 _READING = (*_SHARED, "data")
 _WRITING = (*_READING, "chains/tags", "chains/overlap", "lm")
-_EVALUATING = tuple(f"evaluation/{name}" for name in ("predict", "references", "ridge", "samples", "shown", "stage"))
+_EVALUATING = tuple(
+    f"evaluation/{name}" for name in ("asked", "predict", "references", "ridge", "samples", "shown", "stage")
+)
 # Rooms whose code can change a stage's result; the stage's own and those before it that it calls.
 ROOMS: dict[str, tuple[str, ...]] = {
     "records": _READING,

@@ -13,9 +13,10 @@ from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext
 from tagpr.data.prompts import CompactStyle
 from tagpr.evaluation import stage
+from tagpr.evaluation.asked import AskedPeople
 from tagpr.lm.backbone import ShippedBackbone, tiny_base_path
 from tagpr.lm.generation.base import Completion
-from tagpr.schema import AskedPeople, Decoding
+from tagpr.schema import Decoding
 
 STYLE = CompactStyle(thinking=False, history_tokens=192, entry_tokens=48, query_tokens=96, order="time")
 

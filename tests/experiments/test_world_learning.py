@@ -253,7 +253,7 @@ def test_every_study_runs_once_per_seed_with_the_callers_overrides(commands):
         assert ("seed=0" in own) != ("seed=3" in own)
         assert "paths.runs=elsewhere" in own
         # Where the study decides the steps itself its own word comes last.
-        assert [one for one in own if one.startswith("sft.steps")][0] == "sft.steps=7"
+        assert next(one for one in own if one.startswith("sft.steps")) == "sft.steps=7"
         assert ("sft.steps=300" in own) == any(one.endswith("_equal_cpu") for one in own)
 
 
