@@ -235,6 +235,7 @@ class ChainFilter(Choice):
 class Chains(Choice):
     num_samples: int = MISSING  # chains that the teacher writes per record
     dev_records: int = MISSING  # most dev people's questions that get chains
+    train_people: int | None = MISSING  # train people who get chains, the smaller number among the larger; null: all
     filter: ChainFilter = field(default_factory=ChainFilter)
 
 
@@ -615,6 +616,7 @@ class TableRow:
     policy: str = MISSING  # backbone, sft or rl_<stage>
     history: bool = MISSING  # the run's own prompt; false: the question alone
     thinking: bool | None = MISSING  # null: as the run's prompt says
+    entries: int | None = MISSING  # most retrieved entries that prompts show, best first; null: all
 
 
 @dataclass

@@ -30,6 +30,7 @@ class ChainSettings:
 
     num_samples: int  # chains that the teacher writes per record
     dev_records: int  # most dev people's questions that get chains, to validate SFT on
+    train_people: int | None  # who get chains; None: all
     filter: ChainFilter
 
 
@@ -57,6 +58,7 @@ def run(
         BadInputError: no record to write chains for.
     """
     records = choose_records(read_records(inputs["records"], ("train", "dev")), chains.dev_records, seed=context.seed)
+    records = with_train_people(records, chains.train_people, seed=context.seed)
     if not any(record.split == "train" for record in records):
         raise BadInputError(
             f"{inputs['records']} holds no question of a train person with purpose sft and a gold answer: nothing to "
@@ -102,6 +104,26 @@ def choose_records(records: Sequence[Record], num_dev: int, *, seed: int) -> lis
     train = [r for r in records if r.split == "train" and r.purpose == "sft" and r.gold is not None]
     dev = [r for r in records if r.split == "dev" and r.gold is not None]
     return train + random.Random(seed).sample(dev, min(num_dev, len(dev)))
+
+
+def with_train_people(records: Sequence[Record], num_people: int | None, *, seed: int) -> list[Record]:
+    """The records of `num_people` train people, and all of the others'; of two numbers the smaller one's people are
+    among the larger one's.
+
+    Raises:
+        BadInputError: fewer than one, or more than there are.
+    """
+    if num_people is None:
+        return list(records)
+    people = sorted({record.user_id for record in records if record.split == "train"})
+    if not 1 <= num_people <= len(people):
+        raise BadInputError(
+            f"chains.train_people is {num_people}, expected 1 to {len(people)} (the train people with a question for "
+            "SFT), or null for all of them."
+        )
+    random.Random(f"{seed}/train people").shuffle(people)
+    chosen = set(people[:num_people])
+    return [record for record in records if record.split != "train" or record.user_id in chosen]
 
 
 def _train_scores(candidates: Sequence[Candidate]) -> dict[str, list[float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,6 +13,7 @@ from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext, StopRequested
 from tagpr.data.lamp_files import OFFICIAL_NAMES
 from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
+from tagpr.evaluation.asked import AskedPeople
 from tagpr.evaluation.predict import predict
 from tagpr.evaluation.references import population_modes, references
 from tagpr.evaluation.ridge import fit_ridge
@@ -19,7 +21,7 @@ from tagpr.evaluation.samples import mean_of_metrics, mean_over_questions
 from tagpr.evaluation.shown import ShownHistory, shown_history
 from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.generation.base import Sampling
-from tagpr.schema import Decoding, EvaluatedPeople
+from tagpr.schema import Decoding
 from tagpr.tasks import task_named
 from tagpr.types import Prediction, Prompt, Record, Reference
 
@@ -34,7 +36,7 @@ def run(
     engine: Any,
     backbone: Backbone,
     decoding: Decoding,
-    evaluation: EvaluatedPeople,
+    evaluation: AskedPeople,
     inputs: Mapping[str, Path],
     output: Path,
     context: StageContext,
@@ -57,6 +59,8 @@ def run(
     num_known = len(records)
     if evaluation.max_records is not None:
         records = spread(records, evaluation.max_records)
+    if evaluation.entries is not None:
+        records = [replace(record, retrieved=record.retrieved[: evaluation.entries]) for record in records]
     builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
     check_fits_context(
         builder, context_tokens=model.config.max_position_embeddings, completion_tokens=decoding.max_new_tokens

@@ -17,12 +17,15 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from tagpr.errors import UserError
+from tagpr.evaluation.asked import AskedPeople
 from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, code_fingerprint, digest, library_versions
 
 _SHARED = ("types", "markup", "storage", "tasks")
 _READING = (*_SHARED, "data")
 _WRITING = (*_READING, "chains/tags", "chains/overlap", "lm")
-_EVALUATING = tuple(f"evaluation/{name}" for name in ("predict", "references", "ridge", "samples", "shown", "stage"))
+_EVALUATING = tuple(
+    f"evaluation/{name}" for name in ("asked", "predict", "references", "ridge", "samples", "shown", "stage")
+)
 # Rooms whose code can change a stage's result; the stage's own and those before it that it calls.
 ROOMS: dict[str, tuple[str, ...]] = {
     "records": _READING,
@@ -163,7 +166,7 @@ def build_graph(cfg: DictConfig, hashes: FileHashes, variant: Callable[[str], Di
         other_cfg = variant(other.ablation)
         other_policies, _ = _policies(other_cfg, hashes, arm=str(name))
         policy = _policy_named(other.policy, other_policies, f"evaluation.compare.{name}.policy")
-        rows.append(_row(str(name), other_cfg, hashes, policy, with_history=True, thinking=None))
+        rows.append(_row(str(name), other_cfg, hashes, policy, history=True, thinking=None, entries=None))
     wanted = [stage for row in rows for stage in (*row.stages.values(), *row.diagnostics.values())]
     wanted += policies.values()
     return Graph(rows=tuple(rows), policies=policies, prmu=prmu, stages=_in_order(wanted))
@@ -282,10 +285,16 @@ def _own_rows(cfg: DictConfig, hashes: FileHashes, policies: Mapping[str, Stage]
         policy = (
             None if row.policy == "backbone" else _policy_named(row.policy, policies, f"evaluation.rows.{name}.policy")
         )
-        rows.append(_row(str(name), cfg, hashes, policy, with_history=row.history, thinking=row.thinking))
+        if row.entries is not None and (row.entries < 0 or not row.history):
+            raise UserError(
+                f"evaluation.rows.{name}.entries={row.entries}, expected 0 or more in a row with history: true, or "
+                "null for every retrieved entry that fits."
+            )
+        shown = {"history": row.history, "thinking": row.thinking, "entries": row.entries}
+        rows.append(_row(str(name), cfg, hashes, policy, **shown))
     # Every RL stage of this run is a row: an arm with one stage has one, and a preset need not list them.
     rows += [
-        _row(name, cfg, hashes, policy, with_history=True, thinking=None)
+        _row(name, cfg, hashes, policy, history=True, thinking=None, entries=None)
         for name, policy in policies.items()
         if policy.kind == "rl"
     ]
@@ -299,9 +308,10 @@ def _policy_named(name: str, policies: Mapping[str, Stage], where: str) -> Stage
 
 
 def _row(
-    name: str, cfg: DictConfig, hashes: FileHashes, policy: Stage | None, *, with_history: bool, thinking: bool | None
-) -> EvaluatedRow:
-    prompt = (cfg.prompt if with_history else cfg.evaluation.question).copy()
+    name: str, cfg: DictConfig, hashes: FileHashes, policy: Stage | None, *, history: bool, thinking: bool | None,
+    entries: int | None,
+) -> EvaluatedRow:  # fmt: skip
+    prompt = (cfg.prompt if history else cfg.evaluation.question).copy()
     if thinking is not None:
         prompt.thinking = thinking
     records = _records(cfg, hashes)
@@ -310,7 +320,7 @@ def _row(
     for decoding, settings in cfg.evaluation.decodings.items():
         groups = {
             "prompt": prompt, "tags": cfg.tags, "engine": cfg.engine, "backbone": cfg.backbone, "decoding": settings,
-            "evaluation": cfg.evaluation.people,
+            "evaluation": _asked(cfg.evaluation.people, entries),
         }  # fmt: skip
         stages[str(decoding)] = Stage(
             kind="evaluate", name="evaluate", label=f"evaluate {name} {decoding}", groups=groups, inputs=inputs,
@@ -321,9 +331,16 @@ def _row(
         greedy = stages["greedy"]
         # Which untrained row gains are measured against is chosen on people whom no table shows.
         beside[ON_DEV] = replace(
-            greedy, label=f"evaluate {name} {ON_DEV}", groups={**greedy.groups, "evaluation": cfg.evaluation.choice}
+            greedy,
+            label=f"evaluate {name} {ON_DEV}",
+            groups={**greedy.groups, "evaluation": _asked(cfg.evaluation.choice, entries)},
         )
     return EvaluatedRow(name=name, policy=policy, stages=stages, diagnostics=beside)
+
+
+def _asked(people: DictConfig, entries: int | None) -> DictConfig:
+    plain: Any = OmegaConf.to_container(people)
+    return OmegaConf.structured(AskedPeople(**plain, entries=entries))
 
 
 def _with_diagnostics(cfg: DictConfig, rows: list[EvaluatedRow], policies: Mapping[str, Stage]) -> list[EvaluatedRow]:
@@ -346,7 +363,7 @@ def _with_diagnostics(cfg: DictConfig, rows: list[EvaluatedRow], policies: Mappi
             if row is None:
                 raise UserError(
                     f"{where} names {name}, but no row of evaluation.rows evaluates it with the run's own prompt. Add "
-                    f"one: evaluation.rows.{name}={{policy: {name}, history: true, thinking: null}}."
+                    f"one: evaluation.rows.{name}={{policy: {name}, history: true, thinking: null, entries: null}}."
                 )
             records = policy.inputs["records"]
             groups = {
@@ -362,7 +379,9 @@ def _with_diagnostics(cfg: DictConfig, rows: list[EvaluatedRow], policies: Mappi
 
 
 def _shows(row: EvaluatedRow, prompt: DictConfig) -> bool:
-    return all(stage.groups["prompt"] == prompt for stage in row.stages.values())
+    return all(
+        stage.groups["prompt"] == prompt and stage.groups["evaluation"].entries is None for stage in row.stages.values()
+    )
 
 
 def _in_order(wanted: list[Stage]) -> tuple[Stage, ...]:

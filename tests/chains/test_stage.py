@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tagpr.chains.filters import REASONS, ChainFilter
-from tagpr.chains.stage import ChainSettings, run
+from tagpr.chains.stage import ChainSettings, run, with_train_people
 from tagpr.chains.taggers.rules import RulesTagger
 from tagpr.chains.tags import TagVocabulary, parse
 from tagpr.chains.teachers.scripted import ScriptedTeacher
@@ -15,7 +15,7 @@ from tagpr.context import StageContext
 from tagpr.data.prompts import CompactStyle
 from tagpr.errors import BadInputError
 from tagpr.lm.backbone import load_tokenizer, tiny_base_path
-from tagpr.storage import read_chains, read_rejected_chains, write_records
+from tagpr.storage import read_chains, read_records, read_rejected_chains, write_records
 from tagpr.types import Prompt, Record
 
 SIX = ("examine_examples", "identify_patterns", "infer_preference", "analyze_query", "apply_preference", "verify_fit")
@@ -50,7 +50,13 @@ def records(tmp_path: Path, prompt_of: Callable[..., Prompt]) -> Path:
 
 
 def make_chains(
-    records: Path, output: Path, *, names: tuple[str, ...] = SIX, thinking: bool = True, habit: float = 0.5
+    records: Path,
+    output: Path,
+    *,
+    names: tuple[str, ...] = SIX,
+    thinking: bool = True,
+    habit: float = 0.5,
+    train_people: int | None = None,
 ) -> dict:
     output.mkdir()
     return run(
@@ -62,6 +68,7 @@ def make_chains(
         chains=ChainSettings(
             num_samples=3,
             dev_records=4,
+            train_people=train_people,
             filter=ChainFilter(
                 strictness=0.5,
                 text_quantile=0.5,
@@ -123,3 +130,31 @@ def test_nothing_to_write_for_is_an_error(tmp_path: Path, prompt_of: Callable[..
     write_records(tmp_path / "records", [replace(prompt_of("LaMP_3", REVIEWS, "a lamp", "2").record, purpose="rl")])
     with pytest.raises(BadInputError, match="purpose sft"):
         make_chains(tmp_path / "records", tmp_path / "out")
+
+
+def test_fewer_train_people_are_part_of_more(records: Path) -> None:
+    people = [replace(record, user_id=f"u{i % 6}") for i, record in enumerate(read_records(records, ("train", "dev")))]
+    chosen = {}
+    for number in (1, 3, 6):
+        kept = with_train_people(people, number, seed=1)
+        chosen[number] = {record.user_id for record in kept if record.split == "train"}
+        assert len(chosen[number]) == number
+        assert [r for r in kept if r.split == "dev"] == [r for r in people if r.split == "dev"]
+        assert [r for r in people if r.split == "train" and r.user_id in chosen[number]] == [
+            r for r in kept if r.split == "train"
+        ]
+    assert chosen[1] < chosen[3] < chosen[6]
+    assert with_train_people(people, None, seed=1) == people
+    assert any({r.user_id for r in with_train_people(people, 1, seed=s) if r.split == "train"} != chosen[1]
+               for s in range(2, 8))  # fmt: skip
+    for number in (0, 7):
+        with pytest.raises(BadInputError, match=f"train_people is {number}, expected 1 to 6"):
+            with_train_people(people, number, seed=1)
+
+
+def test_only_chosen_people_get_chains(tmp_path: Path, records: Path) -> None:
+    everyone = read_records(records, ("train", "dev"))
+    write_records(tmp_path / "several", [replace(record, user_id=record.record_id) for record in everyone])
+    counts = make_chains(tmp_path / "several", tmp_path / "few", train_people=5)
+    assert counts["chains_written"] == 5 * 3
+    assert counts["gold_labels"] == 5

@@ -318,7 +318,7 @@ def test_another_teacher_changes_the_chains_and_all_that_comes_after(hashes):
     "override, expected",
     [
         ("ablation=no_prmuu", "ablation=no_prmuu: there is no such option. Did you mean no_prmu"),
-        ("experiment=demoo", "Did you mean demo? Options of experiment: demo, lab, lamp_small, lamp_smoke, smoke."),
+        ("experiment=demoo", "Did you mean demo? Options of experiment: demo, lab, lamp_small, lamp_smoke, smoke"),
         ("prmu/arch=bilinaer", "Did you mean bilinear?"),
         ("prmu/arch@prmu.arch=bilinear", "nothing is chosen at 'prmu/arch@prmu.arch'. Did you mean prmu/arch=...?"),
         ("data=lamp", "experiment=demo sets data.size, which the chosen option of data does not have."),

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,9 +13,10 @@ from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext
 from tagpr.data.prompts import CompactStyle
 from tagpr.evaluation import stage
+from tagpr.evaluation.asked import AskedPeople
 from tagpr.lm.backbone import ShippedBackbone, tiny_base_path
 from tagpr.lm.generation.base import Completion
-from tagpr.schema import Decoding, EvaluatedPeople
+from tagpr.schema import Decoding
 
 STYLE = CompactStyle(thinking=False, history_tokens=192, entry_tokens=48, query_tokens=96, order="time")
 
@@ -45,13 +47,13 @@ def start(tmp_path, simulated_records, monkeypatch):
     storage.write_records(tmp_path / "records", [r for r in simulated_records if r.task == "S3"])
     (tmp_path / "checkpoints").mkdir()
 
-    def run(engine, output):
+    def run(engine, output, entries=None):
         (tmp_path / output).mkdir()
         counts = stage.run(
             prompt=STYLE, tags=TagVocabulary(names=[]), engine=engine,
             backbone=ShippedBackbone(dtype="float32", attention="two_part"),
             decoding=Decoding(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=4, num_samples=3),
-            evaluation=EvaluatedPeople(splits=["test"], max_records=12),
+            evaluation=AskedPeople(splits=["test"], max_records=12, entries=entries),
             inputs={"records": tmp_path / "records", "policy": tmp_path / "policy"}, output=tmp_path / output,
             context=StageContext(stage="evaluate", seed=3, checkpoints=tmp_path / "checkpoints"),
         )  # fmt: skip
@@ -79,3 +81,16 @@ def test_every_sample_is_kept_and_questions_are_the_unit(start, tmp_path):
     # Killed after the last chunk, it draws nothing again.
     _, again = start(partial(Broken), "again")
     assert storage.read_predictions(again / "predictions.parquet") == predictions
+
+
+@pytest.mark.parametrize("entries, shown", [(0, []), (1, [4]), (2, [1, 4]), (99, [1, 4, 5])])
+def test_prompts_show_the_first_retrieved_entries_and_references_know_no_more(start, tmp_path, entries, shown):
+    ranked = [replace(r, retrieved=(4, 1, 5)) for r in storage.read_records(tmp_path / "records", ["test"])]
+    shutil.rmtree(tmp_path / "records")
+    storage.write_records(tmp_path / "records", ranked)
+    _, folder = start(partial(Counting), f"first_{entries}", entries=entries)
+    positions = storage.read_json(folder / "shown_entries.json")["S3"]
+    assert len(positions) == 12
+    assert all(own == shown for own in positions.values())
+    answers = Evaluation(folder=folder).references
+    assert (answers["bayes"] == answers["blind"]) == (entries == 0)

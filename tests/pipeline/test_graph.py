@@ -13,6 +13,7 @@ from tagpr.errors import UserError
 from tagpr.pipeline.fingerprint import FileHashes
 from tagpr.pipeline.graph import Graph, build_graph, stream_seed
 from tagpr.run import conf_dir
+from tagpr.schema import TableRow
 
 LAMP = Path(__file__).parents[1] / "fixtures" / "lamp_mini" / "LaMP_3"
 
@@ -210,3 +211,44 @@ def test_a_policy_that_no_row_shows_cannot_be_diagnosed(asked, hashes):
     hidden = changed(asked, evaluation__rows__sft__history=False)
     with pytest.raises(UserError, match=r"names sft, but no row of evaluation\.rows evaluates it with the run's own"):
         build(hidden, hashes)
+
+
+def opened(cfg: DictConfig) -> DictConfig:
+    """A copy that takes other rows."""
+    other = cfg.copy()
+    OmegaConf.set_struct(other, False)
+    return other
+
+
+def test_a_row_may_see_the_first_entries_alone_and_shares_its_policy(smoke, hashes):
+    cfg = opened(smoke)
+    for entries in (3, 0):
+        row = TableRow(policy="sft", history=True, thinking=None, entries=entries)
+        cfg.evaluation.rows[f"sft_{entries}"] = row
+    rows = {row.name: row for row in build(cfg, hashes).rows}
+    assert rows["sft_3"].policy == rows["sft"].policy
+    greedy = {name: rows[name].stages["greedy"] for name in ("sft", "sft_3", "sft_0")}
+    assert {name: one.settings["evaluation"]["entries"] for name, one in greedy.items()} == {
+        "sft": None, "sft_3": 3, "sft_0": 0,
+    }  # fmt: skip
+    assert len({one.fingerprint for one in greedy.values()}) == 3
+    plain = {row.name: row for row in build(smoke, hashes).rows}
+    assert plain["sft"].stages["greedy"].fingerprint == greedy["sft"].fingerprint
+
+
+@pytest.mark.parametrize("wrong", [{"entries": -1}, {"entries": 3, "history": False}])
+def test_entries_of_a_row_without_history_are_a_mistake(smoke, hashes, wrong):
+    cfg = opened(smoke)
+    cfg.evaluation.rows["odd"] = TableRow(**{"policy": "sft", "history": True, "thinking": None, **wrong})
+    with pytest.raises(UserError, match=f"rows.odd.entries={wrong['entries']}, expected 0 or more"):
+        build(cfg, hashes)
+
+
+def test_diagnoses_stand_at_the_row_that_sees_everything(smoke, hashes):
+    cfg = opened(compose("experiment=smoke", "diagnostics=swap"))
+    whole = cfg.evaluation.rows.pop("sft")
+    cfg.evaluation.rows["few"] = TableRow(policy="sft", history=True, thinking=None, entries=1)
+    cfg.evaluation.rows["whole"] = whole
+    rows = {row.name: row for row in build(cfg, hashes).rows}
+    assert "swap" in rows["whole"].diagnostics
+    assert "swap" not in rows["few"].diagnostics
