@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "sft": (*_WRITING, "training", "sft"),
     "pairs": (*_WRITING, "prmu/pairs", "prmu/pairs_stage", "prmu/shortcuts"),
     "prmu": (*_READING, "lm", "training", "prmu"),
-    "rl": (*_WRITING, "training", "prmu", "rl"),
+    "rl": (*_WRITING, "chains/claims", "training", "prmu", "rl"),
     "evaluate": (*_WRITING, *_EVALUATING),
     "swap": (
         *_WRITING, *_EVALUATING, "evaluation/statistics", "evaluation/spread", "evaluation/swap",
