@@ -29,10 +29,9 @@ def check_objective(cfg: DictConfig) -> None:
 
 
 def _check_credit(cfg: DictConfig) -> None:
-    kind = OmegaConf.get_type(cfg.advantage)
-    if not issubclass(kind, schema.SegmentAdvantage):
+    if not _is_a(cfg.advantage, schema.SegmentAdvantage):
         return
-    if issubclass(OmegaConf.get_type(cfg.policy_loss), schema.RolloutLoss):
+    if _is_a(cfg.policy_loss, schema.RolloutLoss):
         raise UserError(
             "advantage=segment credits tokens apart, but this policy_loss (gspo) has one ratio per rollout and cannot "
             "follow it. Choose policy_loss=grpo, dr_grpo or dapo, or another advantage."
@@ -42,11 +41,17 @@ def _check_credit(cfg: DictConfig) -> None:
             f"advantage=segment credits tagged spans, but {_why_no_tags(cfg)}. Choose advantage=group, group_mean or "
             "decoupled."
         )
-    if issubclass(kind, schema.OracleAdvantage) and not issubclass(OmegaConf.get_type(cfg.data), schema.SimulatedData):
+    if _is_a(cfg.advantage, schema.OracleAdvantage) and not _is_a(cfg.data, schema.SimulatedData):
         raise UserError(
             "advantage=segment_truth is paid by truth that only a simulated world knows. Choose data=simulated, or "
             "advantage=segment."
         )
+
+
+def _is_a(node: DictConfig, kind: type) -> bool:
+    """Whether a node's option named this schema, or one that extends it."""
+    found = OmegaConf.get_type(node)
+    return isinstance(found, type) and issubclass(found, kind)
 
 
 def _has_tags(cfg: DictConfig) -> bool:

@@ -14,9 +14,7 @@ from tagpr.lm.forward import TokenScores
 ScoreTokens = Callable[[PreTrainedModel, GroupedBatch], TokenScores]  # log-probs at the sampling temperature
 
 
-def read_logprobs(
-    model: PreTrainedModel, batch: GroupedBatch, *, score_tokens: ScoreTokens, max_tokens: int
-) -> Tensor:
+def read_logprobs(model: PreTrainedModel, batch: GroupedBatch, *, score_tokens: ScoreTokens, max_tokens: int) -> Tensor:
     """(B, G, T) float32 log-probs on the batch's device, 0 outside the mask, without gradient, in micro-batches.
 
     Args:

@@ -194,3 +194,12 @@ class RolloutWindow:
 
 def _cut(values: Tensor | None, index: Tensor, longest: int) -> Tensor | None:
     return None if values is None else values[index][:, :, :longest]
+
+
+def rollout_advantage(advantages: Tensor, *, num_tokens: int) -> float:
+    """One rollout's advantage as one number: itself, or the mean over its tokens where they are credited apart.
+
+    Args:
+        advantages: () or (T,).
+    """
+    return float(advantages if advantages.dim() == 0 else advantages[:num_tokens].mean())

@@ -30,7 +30,7 @@ from tagpr.rl.refill import PromptRefill
 from tagpr.rl.rewards.combine import Rewards
 from tagpr.rl.rewards.composite import RewardSettings, WeightSchedule, stage_reward
 from tagpr.rl.rewards.overlong import OverlongPenalty
-from tagpr.rl.rollouts import RlPrompt, RolloutBatch, RolloutWindow
+from tagpr.rl.rollouts import RlPrompt, RolloutBatch, RolloutWindow, rollout_advantage
 from tagpr.schema import TrainerSettings
 from tagpr.storage import read_records, write_rollouts
 from tagpr.tasks import task_named
@@ -132,9 +132,7 @@ def run(
             max_tokens=rl.micro_batch_tokens,
             pad_id=window.pad_id,
         )
-    refill = PromptRefill(
-        max_rounds=rl.extra_rounds, num_prompts=len(prompts), min_std=rl.min_std, seed=context.seed
-    )
+    refill = PromptRefill(max_rounds=rl.extra_rounds, num_prompts=len(prompts), min_std=rl.min_std, seed=context.seed)
     module = RlModule(
         policy=policy,
         engine=engine(tokenizer=tokenizer),
@@ -279,18 +277,7 @@ def keep_rollouts(
     write_rollouts(folder / f"step_{step:08d}.parquet", rows)
 
 
-def rollout_advantage(advantages: Tensor, *, num_tokens: int) -> float:
-    """One rollout's advantage as one number: itself, or the mean over its tokens where they are credited apart.
-
-    Args:
-        advantages: () or (T,).
-    """
-    return float(advantages if advantages.dim() == 0 else advantages[:num_tokens].mean())
-
-
-def _asked(
-    loader: ResumableLoader, prompts: Sequence[RlPrompt], num_steps: int, *, also: Set[int]
-) -> list[RlPrompt]:
+def _asked(loader: ResumableLoader, prompts: Sequence[RlPrompt], num_steps: int, *, also: Set[int]) -> list[RlPrompt]:
     """The distinct questions of the first `num_steps` steps, and those that took the place of others."""
     places = [divmod(step, loader.steps_per_epoch) for step in range(num_steps)]
     return [prompts[i] for i in sorted({i for place in places for i in loader.indices(*place)} | also)]

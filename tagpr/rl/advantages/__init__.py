@@ -1,4 +1,4 @@
-"""Advantages: pure functions from rewards to how much better a rollout is than the others of its prompt, one file each."""
+"""Advantages: from rewards to how much better a rollout is than the others of its prompt. Pure, one file each."""
 
 from tagpr.rl.advantages.base import without_variance
 from tagpr.rl.advantages.decoupled import decoupled

@@ -15,9 +15,9 @@ def decoupled(rewards: Rewards, *, min_std: float, gate_weight: float) -> Tensor
     A = a / std_batch(a), a = sum_k w_k (r_k - mean_G r_k) / std_G r_k. Source: GDPO, arXiv:2601.05242.
     Summing first lets the term with the widest spread decide alone; here every term speaks in its own unit.
     Ours: terms are taken before the gate and compared among the rollouts with g_answer = 1 only, or a failed format
-    would be counted once in each; g_answer is a term of its own. Penalties (KL, overlong) hit unreadable answers too and
-    are compared among all. The batch mean is 0 by construction and not
-    subtracted, which keeps the zeros of groups without variance exact.
+    would be counted once in each; g_answer is a term of its own. Penalties (KL, overlong) hit unreadable answers too
+    and are compared among all. The batch mean is 0 by construction and not subtracted, which keeps the zeros of groups
+    without variance exact.
 
     Args:
         gate_weight: weight of g_answer as a term.

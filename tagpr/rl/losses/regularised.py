@@ -29,7 +29,7 @@ def regularised_loss(
 
     Args:
         policy_logprobs: (B, G, T) natural log, with gradient.
-        entropy: (B, G, T) of the policy's distribution at each token, nats; with gradient where entropy_weight is not 0.
+        entropy: (B, G, T) of the policy's distribution at each token, nats; with gradient where it has a weight.
     Returns:
         The loss, and statistics that add up to the window's means: the policy loss's own, `entropy`, with a reference
         `reference_kl` (k3), with importance weights `importance`.

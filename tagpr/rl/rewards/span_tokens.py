@@ -27,7 +27,9 @@ def token_ends(completions: Sequence[Completion], tokenizer: PreTrainedTokenizer
             ends = [end for _, end in offsets]
         else:
             ends = [
-                len(str(tokenizer.decode(kept[:n], skip_special_tokens=False, clean_up_tokenization_spaces=False)))
+                len(
+                    str(tokenizer.decode(list(kept[:n]), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+                )
                 for n in range(1, len(kept) + 1)
             ]
         # Half a character decodes to a sign of its own, so that an end may lie behind its follower's.

@@ -59,7 +59,9 @@ def test_task_score_is_the_tasks_own_and_zero_without_gold(rollouts_of) -> None:
 
 @pytest.mark.parametrize("combine", [gated, partial(additive, gate_weight=0.2), paper_like])
 def test_where_tags_are_not_paid_a_tagged_and_an_untagged_right_answer_earn_the_same(rollouts_of, combine) -> None:
-    reward = CompositeReward(terms={"task": task_score}, weights={"task": 1.0}, schedule=constant, gate=g_answer, combine=combine)
+    reward = CompositeReward(
+        terms={"task": task_score}, weights={"task": 1.0}, schedule=constant, gate=g_answer, combine=combine
+    )
     total = reward(rollouts_of([[TAGGED, UNTAGGED, NO_LABEL]], golds=["4"]), progress=0.0).total
     assert total[0, 0] == total[0, 1] > total[0, 2]
 
@@ -84,7 +86,9 @@ def test_where_tags_are_paid_the_tagged_answer_earns_more_and_keeps_its_task_rew
 
 def test_tag_reward_without_tags_is_refused(rollouts_of, no_tags) -> None:
     with pytest.raises(BadInputError, match=r"reward/term@reward\.terms\.tag=none"):
-        TagScore(min_words=2, max_words=30, probed=0)(rollouts_of([[UNTAGGED, UNTAGGED]], golds=["4"], vocabulary=no_tags))
+        TagScore(min_words=2, max_words=30, probed=0)(
+            rollouts_of([[UNTAGGED, UNTAGGED]], golds=["4"], vocabulary=no_tags)
+        )
 
 
 TERMS = {"task": torch.tensor([[1.0, 0.5]]), "tag": torch.tensor([[0.4, 0.8]])}
