@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 from torch import Tensor
 
 from tagpr.errors import BadInputError
@@ -159,13 +160,18 @@ def compare(
         rollouts=len(new),
         groups=len(changed),
         identical=all((a.reward, a.advantage) == (b.reward, b.advantage) for a, b in zip(kept, new, strict=True)),
-        rank_correlation=float(spearmanr(old_advantages, new_advantages)[0]) if varies else float("nan"),
+        rank_correlation=_rank_correlation(old_advantages, new_advantages) if varies else float("nan"),
         best_changed=sum(changed) / len(changed),
         tied_before=sum(tied[0]) / len(changed),
         tied_now=sum(tied[1]) / len(changed),
         shares_before=variance_shares(_pooled(before)),
         shares_now=variance_shares(_pooled(now)),
     )
+
+
+def _rank_correlation(before: Sequence[float], now: Sequence[float]) -> float:
+    """Spearman's, ties with their mean rank."""
+    return float(np.corrcoef(rankdata(before), rankdata(now))[0, 1])
 
 
 def _pooled(windows: Sequence[Replayed]) -> dict[str, Tensor]:
