@@ -171,9 +171,8 @@ def _option(group: str, option: str, place: Callable[[Any], Any]) -> Callable[..
     if option not in options:
         raise UserError(f"{group}={option}: there is no such option. Options of {group}: {', '.join(options)}.")
     schema.register()
-    key = "reward/combine@reward.combine" if group == "reward/combine" else group
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="tagpr-replay"):
-        cfg = hydra.compose("config", overrides=[f"{key}={option}"])
+        cfg = hydra.compose("config", overrides=[f"{group}={option}"])
     node = OmegaConf.to_container(place(cfg), resolve=True)
     assert isinstance(node, dict), "an option is a mapping"
     return _built({str(name): value for name, value in node.items()})

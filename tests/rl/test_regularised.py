@@ -1,4 +1,4 @@
-"""The whole loss: every policy loss with KL, entropy and importance weights, against plain Python floats, and in pieces."""
+"""The whole loss, with KL, entropy and importance weights: against plain Python floats, and in pieces."""
 
 from __future__ import annotations
 
@@ -83,9 +83,7 @@ def plain(name: str, policy: list, entropy: list, batch: LossBatch) -> float:
 @pytest.mark.parametrize("seed", range(3))
 def test_value_and_gradient_equal_plain_numbers(name: str, seed: int) -> None:
     policy, entropy, batch = window(seed)
-    loss, _ = regularised_loss(
-        policy, entropy, batch, policy_loss=LOSSES[name], kl_weight=KL, entropy_weight=ENTROPY
-    )
+    loss, _ = regularised_loss(policy, entropy, batch, policy_loss=LOSSES[name], kl_weight=KL, entropy_weight=ENTROPY)
     gradients = torch.autograd.grad(loss, (policy, entropy))
     values = [policy.tolist(), entropy.tolist()]
     assert loss.item() == pytest.approx(plain(name, *values, batch), rel=1e-10)

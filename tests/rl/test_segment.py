@@ -78,7 +78,7 @@ def test_without_any_span_only_the_outcome_counts() -> None:
 
 
 def test_rewards_without_spans_are_refused() -> None:
-    with pytest.raises(ValueError, match="needs Rewards.process"):
+    with pytest.raises(ValueError, match=r"needs Rewards\.process"):
         SegmentAdvantage(span_weight=1.0, process=SpanTruth())(rewards_of(torch.zeros(1, 2), None), min_std=1e-6)
 
 

@@ -18,7 +18,7 @@ from tagpr.rl.rewards.composite import (
     TermSettings,
     stage_reward,
 )
-from tagpr.rl.rewards.gates import g_answer
+from tagpr.rl.rewards.gates import g_answer, g_answer_and_tags
 from tagpr.rl.rewards.prmu import PrmuTerm
 from tagpr.rl.rewards.schedules import constant, decay_to_zero
 from tagpr.rl.rewards.tag_score import TagScore
@@ -64,6 +64,18 @@ def test_where_tags_are_not_paid_a_tagged_and_an_untagged_right_answer_earn_the_
     )
     total = reward(rollouts_of([[TAGGED, UNTAGGED, NO_LABEL]], golds=["4"]), progress=0.0).total
     assert total[0, 0] == total[0, 1] > total[0, 2]
+
+
+def test_tag_gate_all_takes_the_whole_reward_of_an_answer_behind_broken_tags(rollouts_of, no_tags) -> None:
+    rollouts = rollouts_of([[TAGGED, UNTAGGED, TAGGED.replace("</infer_preference>", "")]], golds=["4"])
+    own, both = (
+        CompositeReward(terms={"task": task_score}, weights={"task": 1.0}, schedule=constant, gate=gate, combine=gated)
+        for gate in (g_answer, g_answer_and_tags)
+    )
+    assert own(rollouts, progress=0.0).total.tolist() == [[1.0, 1.0, 1.0]]
+    assert both(rollouts, progress=0.0).total.tolist() == [[1.0, 0.0, 0.0]]
+    with pytest.raises(BadInputError, match="reward/tag_gate=own"):
+        g_answer_and_tags(rollouts_of([["4"]], golds=["4"], vocabulary=no_tags, thinking=False))
 
 
 def test_where_tags_are_paid_the_tagged_answer_earns_more_and_keeps_its_task_reward(rollouts_of) -> None:

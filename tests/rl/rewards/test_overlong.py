@@ -35,5 +35,5 @@ def test_no_gate_multiplies_it() -> None:
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(UserError, match="buffer >= 1"):
         OverlongPenalty(weight=0.1, buffer=0)
-    with pytest.raises(ValueError, match="longer than rl.max_new_tokens=3"):
+    with pytest.raises(ValueError, match=r"longer than rl\.max_new_tokens=3"):
         overlong_penalty(torch.ones(1, 1), torch.zeros(1, 1, dtype=torch.bool), max_new_tokens=3, buffer=4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import torch
@@ -138,7 +139,7 @@ def test_gold_likelihood_equals_one_plain_forward_per_prefix(tokenizer, referenc
         parsed = parse(text, VOCABULARY, True)
         ends = [parsed.spans[0].outer_start, *(span.outer_end for span in parsed.spans)] if parsed.spans else []
         values = [log_p(text[:end]) for end in ends]
-        expected = [after - before for before, after in zip(values[:-1], values[1:], strict=True)]
+        expected = [after - before for before, after in pairwise(values)]
         assert [span.reward for span in spans] == pytest.approx(expected, abs=1e-4)
         assert [span.tag for span in spans] == [span.tag for span in parsed.spans]
     # Rewards of a completion telescope: all spans together against none.
