@@ -253,7 +253,7 @@ class Row:
     @property
     def paid_by_truth(self) -> bool:
         """Whether some RL stage credited spans by the simulated world's truth (advantage=segment_truth)."""
-        advantages = [stage.manifest["config"].get("advantage", {}) for stage in self.rl_stages]
+        advantages = [stage.manifest.get("config", {}).get("advantage", {}) for stage in self.rl_stages]
         return any("span_truth" in (one.get("process") or {}).get("_target_", "") for one in advantages)
 
     @cached_property
