@@ -44,3 +44,11 @@ def test_the_ablations_of_the_objective_contradict_nothing(ablation: str) -> Non
     OmegaConf.resolve(cfg)
     check_objective(cfg)
     assert cfg.run_name == ablation
+
+
+@pytest.mark.parametrize("sweep", ["policy_losses", "beta_gamma", "teacher_habit"])
+def test_a_runs_name_is_made_in_the_run(sweep: str) -> None:
+    """Among the sweeper's parameters a name is resolved once, before the sweep, and all runs would share it."""
+    preset = yaml.safe_load((conf_dir() / "sweep" / f"{sweep}.yaml").read_text())
+    assert "${" in preset["run_name"]
+    assert not [key for key, values in preset["hydra"]["sweeper"]["params"].items() if "$" in str(values)]
