@@ -31,6 +31,7 @@ from tagpr.errors import UserError
 from tagpr.pipeline.cache import ArtifactCache
 from tagpr.pipeline.fingerprint import PACKAGE, FileHashes
 from tagpr.pipeline.graph import Graph, Stage, build_graph
+from tagpr.pipeline.rl_check import check_objective
 
 # The disk's, not the program's.
 OUR_PLACES_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
@@ -193,6 +194,7 @@ def _check(cfg: DictConfig) -> None:
                 f"rl.order names the stage {name!r}, but rl.stages has {', '.join(sorted(cfg.rl.stages)) or 'none'}. "
                 "Name one of these, or take another option of rl."
             )
+    check_objective(cfg)
     if cfg.evaluation.people.splits == []:
         raise UserError("evaluation.people.splits is empty. Name at least one of train, dev, test.")
 

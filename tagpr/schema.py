@@ -474,6 +474,7 @@ class RewardScore(Choice):
 class TagScore(RewardScore):
     min_words: int = MISSING  # a sane length of a required span
     max_words: int = MISSING
+    probed: int = MISSING  # rollouts of a window whose cheap imitations are scored beside them; 0: none
 
 
 @dataclass
@@ -512,8 +513,14 @@ class AdditiveCombine(Combine):
 
 
 @dataclass
+class TagGate(Choice):
+    _partial_: bool = True
+
+
+@dataclass
 class Reward(Choice):
     terms: dict[str, RewardTerm] = MISSING
+    tag_gate: TagGate = MISSING  # what shut tags cost: their own reward, or all of it
     combine: Combine = MISSING
 
 
@@ -532,10 +539,29 @@ class DecoupledAdvantage(Advantage):
 
 
 @dataclass
+class SegmentAdvantage(Advantage):
+    """Credits tokens: losses with one ratio per rollout cannot follow it."""
+
+    _partial_: bool = False
+    span_weight: float = MISSING  # of the spans' advantages beside the rollout's own
+    process: Choice = MISSING  # what a span is paid for
+
+
+@dataclass
+class OracleAdvantage(SegmentAdvantage):
+    """Paid by truth that only a simulated world knows."""
+
+
+@dataclass
 class PolicyLoss(Choice):
     _partial_: bool = True
     clip_low: float = MISSING  # ratios below 1 - clip_low are cut where the advantage is negative
     clip_high: float = MISSING  # ratios above 1 + clip_high are cut where it is positive
+
+
+@dataclass
+class RolloutLoss(PolicyLoss):
+    """One ratio per rollout."""
 
 
 # --- rl/, rl/stage/, rl/schedule/
@@ -566,6 +592,19 @@ class WindowGuard(Choice):
 
 
 @dataclass
+class KlPenalty(Choice):
+    measured: bool = MISSING  # log it although it costs nothing; needs a second copy of the policy
+    in_reward: float = MISSING  # per nat of a rollout (k1); 0: off
+    in_loss: float = MISSING  # per nat, mean over tokens (k2); 0: off
+
+
+@dataclass
+class OverlongPenalty(Choice):
+    weight: float = MISSING  # of the penalty in the reward; 0: off
+    buffer: int = MISSING  # tokens before max_new_tokens over which it grows to 1
+
+
+@dataclass
 class Rl(Choice):
     """What all stages share, then the stages and their order."""
 
@@ -580,6 +619,11 @@ class Rl(Choice):
     chunk_size: int = MISSING  # completion tokens whose logits exist at a time
     gold_fraction: float = MISSING  # share of the RL questions whose gold the task reward may see
     min_std: float = MISSING  # a group whose rewards vary less than this has no advantages
+    kl: KlPenalty = MISSING  # distance to the policy that the stage began with
+    overlong: OverlongPenalty = MISSING
+    entropy_weight: float = MISSING  # of the mean entropy per token, in the loss; 0: off
+    importance_cap: float | None = MISSING  # of weights between the sampler's log-probs and the trainer's; null: none
+    extra_rounds: int = MISSING  # in which prompts without variance in the task reward are replaced; 0: off
     dev_records: int = MISSING  # questions of dev people for the curve; 0: none
     dev_every: int = MISSING  # steps
     guard: WindowGuard = MISSING
@@ -768,10 +812,14 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("reward/term", "schema_personal_term", PersonalTerm),
     ("reward/combine", "schema_combine", Combine),
     ("reward/combine", "schema_additive_combine", AdditiveCombine),
+    ("reward/tag_gate", "schema_tag_gate", TagGate),
     ("reward", "schema_reward", Reward),
     ("advantage", "schema_advantage", Advantage),
     ("advantage", "schema_decoupled_advantage", DecoupledAdvantage),
+    ("advantage", "schema_segment_advantage", SegmentAdvantage),
+    ("advantage", "schema_oracle_advantage", OracleAdvantage),
     ("policy_loss", "schema_policy_loss", PolicyLoss),
+    ("policy_loss", "schema_rollout_loss", RolloutLoss),
     ("rl/schedule", "schema_weight_schedule", WeightSchedule),
     ("rl/schedule", "schema_weight_decay", WeightDecay),
     ("rl/stage", "schema_rl_stage", RlStage),

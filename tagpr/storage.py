@@ -21,7 +21,7 @@ from tagpr.types import SPLITS, Prediction, PreferencePair, ProfileEntry, Record
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_JSON_COLUMNS = ("truth", "reward_terms", "weights")
+_JSON_COLUMNS = ("truth", "reward_terms", "weights", "process")
 # Of a group's profiles: enough to compress well, little enough to hold three groups.
 GROUP_CHARACTERS = 16_000_000
 _ROWS_DECODED = 64  # records made into objects at a time

@@ -5,7 +5,7 @@ The path: Record -> Prompt -> TaggedChain -> PreferencePair -> Rollout -> Predic
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,8 +101,9 @@ class Rollout:
     truncated: bool
     reward_terms: Mapping[str, float]  # raw, before weights and gates
     weights: Mapping[str, float]
-    reward: float  # the gated sum
-    advantage: float
+    reward: float  # the gated sum, penalties included
+    advantage: float  # mean over its tokens where they are credited apart
+    process: Sequence[Mapping[str, Any]] | None = None  # tag, first, end, reward of each judged span; None: none judged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

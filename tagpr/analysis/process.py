@@ -69,6 +69,8 @@ def shown_of(evaluation: Evaluation) -> dict[Question, list[int]]:
 
 def _row(row: ComparedRow, records: Mapping[int, Mapping[Question, Record]]) -> ProcessRow:
     judged: list[Judged] = []
+    if row.first.paid_by_truth:
+        return ProcessRow(name=row.name, why_none="it was trained on the truth that these figures measure")
     for seed, own in row.by_seed.items():
         evaluation = own.evaluations[GREEDY]
         shown = shown_of(evaluation)

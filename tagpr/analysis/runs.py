@@ -250,6 +250,12 @@ class Row:
             return next(iter(self.folds.values())).rl_stages
         return tuple(stage for stage in self.stages if stage.stage.startswith("rl_"))
 
+    @property
+    def paid_by_truth(self) -> bool:
+        """Whether some RL stage credited spans by the simulated world's truth (advantage=segment_truth)."""
+        advantages = [stage.manifest.get("config", {}).get("advantage", {}) for stage in self.rl_stages]
+        return any("span_truth" in (one.get("process") or {}).get("_target_", "") for one in advantages)
+
     @cached_property
     def identity(self) -> tuple[tuple[str, str], ...]:
         """Rows with the same one are the same evaluations, whatever they are called."""

@@ -26,7 +26,7 @@ class TokenScores:
     """Log-probability and entropy of each completion token, 0 where its mask is False. By `completion_logprobs`."""
 
     logprobs: Tensor  # (B, G, T) float32, natural log
-    entropy: Tensor  # (B, G, T) float32, nats, without gradient
+    entropy: Tensor  # (B, G, T) float32, nats
 
 
 def completion_logprobs(

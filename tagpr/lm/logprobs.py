@@ -24,8 +24,8 @@ def token_logprobs(
         temperature: > 0; divides the logits.
         chunk_size: rows whose logits (chunk_size, V) exist at a time.
     Returns:
-        (N,) float32 log-probabilities, natural log, differentiable in hidden and weight; (N,) float32 entropies in
-        nats, without gradient.
+        (N,) float32 log-probabilities, natural log, and (N,) float32 entropies in nats; both differentiable in hidden
+        and weight.
     Raises:
         ValueError: a temperature that is not positive, or shapes that do not fit.
     """
@@ -60,16 +60,18 @@ class _ChunkedLogprobs(torch.autograd.Function):
             normaliser[rows] = top + total.log()
             logprobs[rows] = chosen - normaliser[rows]
             entropy[rows] = total.log() - torch.linalg.vecdot(weights, logits) / total
-        ctx.save_for_backward(hidden, weight, targets, normaliser)
+        ctx.save_for_backward(hidden, weight, targets, normaliser, entropy)
         ctx.temperature, ctx.chunk_size = temperature, chunk_size
-        ctx.mark_non_differentiable(entropy)
+        ctx.set_materialize_grads(False)  # an entropy that no loss holds costs nothing
         return logprobs, entropy
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_logprobs: Tensor, grad_entropy: Tensor) -> tuple[Tensor | None, ...]:
-        """d logprob / d z = onehot(target) - softmax(z)."""
-        hidden, weight, targets, normaliser = ctx.saved_tensors
+    def backward(ctx: Any, grad_logprobs: Tensor | None, grad_entropy: Tensor | None) -> tuple[Tensor | None, ...]:
+        """d logprob / d z = onehot(target) - p, d entropy / d z = -p (log p + entropy), p = softmax(z)."""
+        hidden, weight, targets, normaliser, entropy = ctx.saved_tensors
+        if grad_logprobs is None:
+            grad_logprobs = torch.zeros_like(normaliser)
         needs_hidden, needs_weight = ctx.needs_input_grad[:2]
         grad_hidden = torch.empty_like(hidden) if needs_hidden else None
         # Summed over chunks: float32 whatever the weight's own type.
@@ -77,9 +79,16 @@ class _ChunkedLogprobs(torch.autograd.Function):
         for start in range(0, len(targets), ctx.chunk_size):
             rows = slice(start, start + ctx.chunk_size)
             grad_logits = _logits(hidden[rows], weight, ctx.temperature)
-            grad_logits.sub_(normaliser[rows, None]).exp_().neg_()
+            grad_logits.sub_(normaliser[rows, None])
+            spread = None
+            if grad_entropy is not None:
+                spread = grad_logits.exp() * (grad_logits + entropy[rows, None])
+                spread *= (grad_entropy[rows] / ctx.temperature)[:, None]
+            grad_logits.exp_().neg_()
             grad_logits.scatter_add_(1, targets[rows, None], torch.ones_like(normaliser[rows, None]))
             grad_logits.mul_((grad_logprobs[rows] / ctx.temperature)[:, None])
+            if spread is not None:
+                grad_logits.sub_(spread)
             grad_logits = grad_logits.to(hidden.dtype)
             if grad_hidden is not None:
                 torch.mm(grad_logits, weight.to(hidden.dtype), out=grad_hidden[rows])

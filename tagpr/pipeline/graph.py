@@ -36,7 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         *_READING, "prmu/imported_pairs", "prmu/imported_stage", "prmu/pairs", "prmu/person_files", "prmu/shortcuts",
     ),
     "prmu": (*_READING, "lm", "training", "prmu"),
-    "rl": (*_WRITING, "training", "prmu", "rl"),
+    "rl": (*_WRITING, "chains/claims", "training", "prmu", "rl"),
     "evaluate": (*_WRITING, *_EVALUATING),
     "swap": (
         *_WRITING, *_EVALUATING, "evaluation/statistics", "evaluation/spread", "evaluation/swap",

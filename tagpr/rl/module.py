@@ -4,40 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from tagpr.chains.tags import ParsedCompletion, TagVocabulary, parse
 from tagpr.lm.batches import GroupedBatch
-from tagpr.lm.forward import TokenScores
 from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling
 from tagpr.rl.guards import WindowGuard
-from tagpr.rl.losses import LossBatch
 from tagpr.rl.metrics import reward_metrics, rollout_metrics
+from tagpr.rl.objective import Objective
+from tagpr.rl.reference import ScoreTokens
+from tagpr.rl.refill import PromptRefill
 from tagpr.rl.rewards.combine import Rewards
-from tagpr.rl.rewards.composite import CompositeReward
 from tagpr.rl.rollouts import MicroBatch, RlPrompt, RolloutBatch, RolloutWindow
 from tagpr.training.module import ManualModule
 from tagpr.training.optimizer import OptimizerSettings
 
-Advantage = Callable[..., Tensor]  # (rewards, *, min_std) -> (B, G) or (B, G, T)
-PolicyLoss = Callable[[Tensor, LossBatch], tuple[Tensor, dict[str, Tensor]]]
-ScoreTokens = Callable[[PreTrainedModel, GroupedBatch], TokenScores]  # log-probs at the sampling temperature
 SelfCheck = Callable[[PreTrainedModel, GroupedBatch], None]  # raises where score_tokens is wrong for this model
 KeepRollouts = Callable[[int, RolloutBatch, Rewards, Tensor], None]  # (step, rollouts, rewards, advantages)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Objective:
-    """What the policy is trained towards. Filled by the stage."""
-
-    reward: CompositeReward
-    advantage: Advantage
-    policy_loss: PolicyLoss
 
 
 class RlModule(ManualModule):
@@ -48,7 +34,7 @@ class RlModule(ManualModule):
         tags: vocabulary in use, for the parser and the metrics.
         prompts: what RL may ask; a batch is a list of positions in it.
         self_check: compares `score_tokens` with the plain way, once, on the first micro-batch.
-        window, guard: in the checkpoint with the weights.
+        window, guard, refill: in the checkpoint with the weights.
         sampling: of the rollouts; greedy decoding of `dev_prompts` has the same length limit.
         group_size: completions per prompt.
         keep_rollouts: called once per window, before its first step.
@@ -66,6 +52,7 @@ class RlModule(ManualModule):
         tags: TagVocabulary,
         window: RolloutWindow,
         guard: WindowGuard,
+        refill: PromptRefill,
         sampling: Sampling,
         group_size: int,
         min_std: float,
@@ -85,6 +72,7 @@ class RlModule(ManualModule):
         self.tags = tags
         self.window = window
         self.guard = guard
+        self.refill = refill
         self.sampling = sampling
         self.group_size = group_size
         self.min_std = min_std
@@ -98,7 +86,7 @@ class RlModule(ManualModule):
 
     def training_step(self, batch: Sequence[int], batch_idx: int) -> None:
         if self.window.is_empty():
-            self._fill_window([self.prompts[index] for index in batch])
+            self._fill_window(batch)
         started = time.monotonic()
         stats: dict[str, Tensor] = {}
         micro_batches = self.window.next()
@@ -120,26 +108,33 @@ class RlModule(ManualModule):
             self.self_check(self.policy, micro_batch.tokens)
             self.self_check = None
         scores = self.score_tokens(self.policy, micro_batch.tokens)
-        loss, parts = self.objective.policy_loss(scores.logprobs, micro_batch.loss)
-        entropy = torch.where(micro_batch.loss.completion_mask, scores.entropy, 0.0).sum()
-        parts["entropy"] = entropy / micro_batch.loss.counts.num_tokens
+        loss, parts = self.objective.loss(scores.logprobs, scores.entropy, micro_batch.loss)
         for name, value in parts.items():
             stats[name] = stats.get(name, 0.0) + value.detach()
         return loss
 
-    def _fill_window(self, prompts: Sequence[RlPrompt]) -> None:
+    def _fill_window(self, indices: Sequence[int]) -> None:
         started = time.monotonic()
-        rollouts = self.sample(
-            prompts, sampling=self.sampling, num_samples=self.group_size, seed=self.seed + self.global_step
+        rollouts = self.refill.sample(
+            indices,
+            lambda chosen, seed: self.sample(
+                [self.prompts[index] for index in chosen],
+                sampling=self.sampling,
+                num_samples=self.group_size,
+                seed=seed,
+            ),
+            step=self.global_step,
+            rank=self.global_rank,
+            seed=self.seed + self.global_step,
         )
         sampled = time.monotonic()
-        rewards = self.objective.reward(rollouts, progress=self.global_step / self.num_steps)
-        advantages = self.objective.advantage(rewards, min_std=self.min_std)
+        judged = self.objective.judge(self.policy, rollouts, progress=self.global_step / self.num_steps)
+        rewards, advantages = judged.rewards, judged.advantages
         rewarded = time.monotonic()
-        self.window.fill(rollouts, advantages)
+        self.window.fill(rollouts, advantages, judged.readings)
         self.keep_rollouts(self.global_step, rollouts, rewards, advantages)
         metrics = reward_metrics(rewards, min_std=self.min_std) | rollout_metrics(rollouts)
-        metrics |= self.objective.reward.metrics()
+        metrics |= self.objective.reward.metrics() | judged.metrics | self.refill.metrics()
         num_tokens = metrics["rl/rollout/tokens"] * rewards.total.numel()
         metrics["rl/speed/rollout_tokens_per_second"] = num_tokens / (sampled - started)
         metrics["rl/speed/reward_seconds"] = rewarded - sampled
@@ -179,7 +174,9 @@ class RlModule(ManualModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["rl"] = {"window": self.window.state_dict(), "guard": self.guard.state_dict()}
+        checkpoint["rl"]["refill"] = self.refill.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.window.load_state_dict(checkpoint["rl"]["window"])
         self.guard.load_state_dict(checkpoint["rl"]["guard"])
+        self.refill.load_state_dict(checkpoint["rl"]["refill"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -41,6 +41,22 @@ class RolloutBatch:
         """(B, G)."""
         return len(self.prompts), len(self.completions[0])
 
+    def grouped(self, *, pad_id: int) -> GroupedBatch:
+        """Prompts and completions as the model reads them."""
+        return GroupedBatch.from_lists(
+            [prompt.token_ids for prompt in self.prompts],
+            [[completion.token_ids for completion in group] for group in self.completions],
+            pad_id=pad_id,
+        )
+
+    def sampler_logprobs(self, mask: Tensor) -> Tensor:
+        """(B, G, T) what the engine says of each sampled token, 0 outside the mask."""
+        logprobs = torch.zeros(mask.shape)
+        logprobs[mask] = torch.tensor(
+            [value for group in self.completions for completion in group for value in completion.logprobs]
+        )
+        return logprobs
+
     @property
     def answers(self) -> list[list[str]]:
         """(B, G) what stands outside the thinking block."""
@@ -53,6 +69,15 @@ class MicroBatch:
 
     tokens: GroupedBatch
     loss: LossBatch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Readings:
+    """What is known of the sampled tokens beside the sampler's log-probs; None: not asked for. Filled by Objective."""
+
+    trainer_logprobs: Tensor | None = None  # (B, G, T) of the policy that sampled, by the trainer's own forward
+    importance: Tensor | None = None  # (B, G, T) `truncated_importance`; with trainer_logprobs
+    reference_logprobs: Tensor | None = None  # (B, G, T) of the frozen reference
 
 
 class RolloutWindow:
@@ -76,27 +101,24 @@ class RolloutWindow:
         self.tokens: GroupedBatch | None = None
         self.rollout_logprobs = torch.empty(0)
         self.advantages = torch.empty(0)
+        self.readings = Readings()
 
     def is_empty(self) -> bool:
         return self.updates_left == 0
 
-    def fill(self, rollouts: RolloutBatch, advantages: Tensor) -> None:
+    def fill(self, rollouts: RolloutBatch, advantages: Tensor, readings: Readings | None = None) -> None:
         """Take rollouts in.
 
         Args:
             advantages: (B, G), or (B, G, T) with T the longest completion.
+            readings: what other models say of the sampled tokens; nothing by default.
         """
         assert self.is_empty()
-        self.tokens = GroupedBatch.from_lists(
-            [prompt.token_ids for prompt in rollouts.prompts],
-            [[completion.token_ids for completion in group] for group in rollouts.completions],
-            pad_id=self.pad_id,
-        )
-        mask = self.tokens.completion_mask
-        self.rollout_logprobs = torch.zeros(mask.shape)
-        self.rollout_logprobs[mask] = torch.tensor(
-            [value for group in rollouts.completions for completion in group for value in completion.logprobs]
-        )
+        self.tokens = rollouts.grouped(pad_id=self.pad_id)
+        self.readings = Readings() if readings is None else readings
+        # With importance weights the clipped ratio is between two forwards of the trainer's own.
+        trainer = self.readings.trainer_logprobs
+        self.rollout_logprobs = rollouts.sampler_logprobs(self.tokens.completion_mask) if trainer is None else trainer
         self.advantages = advantages
         self.updates_left = self.num_updates
 
@@ -136,6 +158,8 @@ class RolloutWindow:
                 advantages=advantages if advantages.dim() == 2 else advantages[:, :, :longest],
                 completion_mask=tokens.completion_mask,
                 counts=counts,
+                importance=_cut(self.readings.importance, index, longest),
+                reference_logprobs=_cut(self.readings.reference_logprobs, index, longest),
             ),
         )
 
@@ -150,6 +174,7 @@ class RolloutWindow:
             "completion_mask": self.tokens.completion_mask,
             "rollout_logprobs": self.rollout_logprobs,
             "advantages": self.advantages,
+            "readings": {field.name: getattr(self.readings, field.name) for field in fields(Readings)},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -164,3 +189,17 @@ class RolloutWindow:
             )
             self.rollout_logprobs = state["rollout_logprobs"]
             self.advantages = state["advantages"]
+            self.readings = Readings(**state["readings"])
+
+
+def _cut(values: Tensor | None, index: Tensor, longest: int) -> Tensor | None:
+    return None if values is None else values[index][:, :, :longest]
+
+
+def rollout_advantage(advantages: Tensor, *, num_tokens: int) -> float:
+    """One rollout's advantage as one number: itself, or the mean over its tokens where they are credited apart.
+
+    Args:
+        advantages: () or (T,).
+    """
+    return float(advantages if advantages.dim() == 0 else advantages[:num_tokens].mean())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,11 +19,18 @@ from tagpr.errors import BadInputError
 from tagpr.lm.backbone import Backbone, load_tokenizer, save_policy
 from tagpr.lm.forward import Method, check_against_padded, completion_logprobs
 from tagpr.lm.generation.base import RolloutEngine, Sampling
+from tagpr.rl.advantages import SegmentAdvantage
 from tagpr.rl.guards import WindowGuard
-from tagpr.rl.module import Advantage, Objective, PolicyLoss, RlModule
+from tagpr.rl.kl import KlPenalty
+from tagpr.rl.losses import PolicyLoss
+from tagpr.rl.module import RlModule
+from tagpr.rl.objective import Advantage, Objective
+from tagpr.rl.reference import ReferencePolicy
+from tagpr.rl.refill import PromptRefill
 from tagpr.rl.rewards.combine import Rewards
 from tagpr.rl.rewards.composite import RewardSettings, WeightSchedule, stage_reward
-from tagpr.rl.rollouts import RlPrompt, RolloutBatch, RolloutWindow
+from tagpr.rl.rewards.overlong import OverlongPenalty
+from tagpr.rl.rollouts import RlPrompt, RolloutBatch, RolloutWindow, rollout_advantage
 from tagpr.schema import TrainerSettings
 from tagpr.storage import read_records, write_rollouts
 from tagpr.tasks import task_named
@@ -49,6 +56,11 @@ class RlSettings:
     chunk_size: int  # completion tokens whose logits exist at a time
     gold_fraction: float  # share of the RL questions whose gold the task reward may see
     min_std: float  # a group whose rewards vary less than this has no advantages
+    kl: KlPenalty
+    overlong: OverlongPenalty
+    entropy_weight: float  # of the mean entropy per token, in the loss; 0: off
+    importance_cap: float | None  # of the weights between sampler and trainer; None: no weights
+    extra_rounds: int  # in which prompts without variance in the task reward are replaced; 0: off
     dev_records: int  # questions of dev people that the curve is drawn on; 0: no curve
     dev_every: int  # steps
     guard: WindowGuard
@@ -102,17 +114,50 @@ def run(
         seed=context.seed,
         repeats=rl.updates_per_window,
     )
+    if rl.extra_rounds and "task" not in composite.terms:
+        raise BadInputError(
+            f"rl.extra_rounds={rl.extra_rounds} replaces prompts without variance in the task reward, but stage "
+            f"{context.stage} does not pay it: set rl.extra_rounds=0, or give reward term `task` a weight in the stage."
+        )
     rollouts_folder = context.checkpoints / "rollouts"
     scoring = {"temperature": rl.temperature, "method": rl.method, "chunk_size": rl.chunk_size}
+    score_tokens = partial(completion_logprobs, **scoring)
+    window = _window(rl, tokenizer)
+    process = advantage.process if isinstance(advantage, SegmentAdvantage) else None
+    reference = None
+    if rl.kl.needs_reference or (process is not None and process.needs_reference):
+        reference = ReferencePolicy(
+            model=backbone.load(inputs["policy"] / "policy"),
+            score_tokens=score_tokens,
+            max_tokens=rl.micro_batch_tokens,
+            pad_id=window.pad_id,
+        )
+    refill = PromptRefill(max_rounds=rl.extra_rounds, num_prompts=len(prompts), min_std=rl.min_std, seed=context.seed)
     module = RlModule(
         policy=policy,
         engine=engine(tokenizer=tokenizer),
-        score_tokens=partial(completion_logprobs, **scoring),
+        score_tokens=score_tokens,
         self_check=partial(check_against_padded, **scoring),
-        objective=Objective(reward=composite, advantage=advantage, policy_loss=policy_loss),
+        objective=Objective(
+            reward=composite,
+            advantage=advantage,
+            policy_loss=policy_loss,
+            kl=rl.kl,
+            overlong=rl.overlong,
+            entropy_weight=rl.entropy_weight,
+            importance_cap=rl.importance_cap,
+            reference=reference,
+            score_spans=process.open(reference=reference, tokenizer=tokenizer) if process is not None else None,
+            score_tokens=score_tokens,
+            max_new_tokens=rl.max_new_tokens,
+            min_std=rl.min_std,
+            max_tokens=rl.micro_batch_tokens,
+            pad_id=window.pad_id,
+        ),
         tags=tags,
-        window=_window(rl, tokenizer),
+        window=window,
         guard=rl.guard,
+        refill=refill,
         sampling=Sampling(temperature=rl.temperature, top_p=1.0, top_k=0, max_new_tokens=rl.max_new_tokens),
         group_size=rl.rollouts_per_prompt,
         min_std=rl.min_std,
@@ -135,13 +180,13 @@ def run(
     save_policy(policy, tokenizer, output / "policy")
     # They were written beside the checkpoints, because `output` does not survive a kill.
     shutil.copytree(rollouts_folder, output / "rollouts")
-    asked = _asked(loader, prompts, num_steps)
+    asked = _asked(loader, prompts, num_steps, also=refill.asked)
     num_windows = -(-num_steps // rl.updates_per_window)
     num_rollouts = num_windows * rl.prompts_per_window * rl.rollouts_per_prompt
     return {
         "steps": result.steps,
         "windows": num_windows,
-        "rollouts": num_rollouts,
+        "rollouts": num_rollouts + refill.extra,
         "prmu_calls": num_rollouts if "prmu" in composite.terms else 0,
         "questions": len(asked),
         "gold_labels": len([one for one in asked if one.gold is not None]) if "task" in composite.terms else 0,
@@ -225,13 +270,14 @@ def keep_rollouts(
                     | {"g_answer": float(rewards.gate[b, g])},
                     weights=dict(rewards.weights),
                     reward=float(rewards.total[b, g]),
-                    advantage=float(advantages[b, g]),
+                    advantage=rollout_advantage(advantages[b, g], num_tokens=len(completion.token_ids)),
+                    process=None if rewards.process is None else [asdict(span) for span in rewards.process.spans[b][g]],
                 )
             )
     write_rollouts(folder / f"step_{step:08d}.parquet", rows)
 
 
-def _asked(loader: ResumableLoader, prompts: Sequence[RlPrompt], num_steps: int) -> list[RlPrompt]:
-    """The distinct questions of the first `num_steps` steps."""
+def _asked(loader: ResumableLoader, prompts: Sequence[RlPrompt], num_steps: int, *, also: Set[int]) -> list[RlPrompt]:
+    """The distinct questions of the first `num_steps` steps, and those that took the place of others."""
     places = [divmod(step, loader.steps_per_epoch) for step in range(num_steps)]
-    return [prompts[index] for index in sorted({index for place in places for index in loader.indices(*place)})]
+    return [prompts[i] for i in sorted({i for place in places for i in loader.indices(*place)} | also)]

@@ -97,6 +97,21 @@ def test_process_truth_of_each_row(run):
     assert (best.name, best.figures["rule_match"].value) == ("bayes", 1.0)
 
 
+def test_a_policy_trained_on_span_truth_has_no_process_truth(run, folders):
+    """The same row, made by an RL stage that was paid by the truth that these figures measure."""
+    place = folders.stage("rl_guided", "t0", inputs={}, counts={}, cpu_seconds=1.0)
+    target = "tagpr.rl.rewards.span_truth.SpanTruth"
+    manifest = storage.read_json(place / "manifest.json")
+    manifest["config"] = {"advantage": {"process": {"_target_": target}}}
+    storage.write_json(place / "manifest.json", manifest)
+    raw = storage.read_json(run / "run.json")
+    raw["rows"]["sft"]["policy_stages"].append(["rl_guided", "t0"])
+    storage.write_json(run / "run.json", raw)
+    found = {row.name: row for row in sections_of([read_run(run)], None)[0].process}
+    assert found["sft"].why_none == "it was trained on the truth that these figures measure"
+    assert dict(found["sft"].figures) == {}
+
+
 def test_attribution_block_by_hand(run):
     (section,) = sections_of([read_run(run)], None)
     (block,) = section.attribution

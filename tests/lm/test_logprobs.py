@@ -26,13 +26,17 @@ def test_values_and_gradients_equal_plain_log_softmax(chunk_size: int, temperatu
 
     plain = (hidden @ weight.t() / temperature).log_softmax(dim=1)
     expected = plain.gather(1, targets[:, None])[:, 0]
-    expected_grads = torch.autograd.grad((expected * upstream).sum(), (hidden, weight))
+    expected_grads = torch.autograd.grad((expected * upstream).sum(), (hidden, weight), retain_graph=True)
 
     logprobs, entropy = token_logprobs(hidden, weight, targets, temperature=temperature, chunk_size=chunk_size)
-    grads = torch.autograd.grad((logprobs * upstream).sum(), (hidden, weight))
+    grads = torch.autograd.grad((logprobs * upstream).sum(), (hidden, weight), retain_graph=True)
     torch.testing.assert_close(logprobs, expected, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(entropy, -(plain.exp() * plain).sum(dim=1), atol=1e-6, rtol=1e-6)
-    assert not entropy.requires_grad
+    both = torch.autograd.grad((logprobs * upstream + entropy * upstream.flip(0)).sum(), (hidden, weight))
+    spread = -(plain.exp() * plain).sum(dim=1)
+    expected_both = torch.autograd.grad((expected * upstream + spread * upstream.flip(0)).sum(), (hidden, weight))
+    for grad, wanted in zip(both, expected_both, strict=True):
+        torch.testing.assert_close(grad, wanted, atol=1e-5, rtol=1e-5)
     for grad, expected_grad in zip(grads, expected_grads, strict=True):
         torch.testing.assert_close(grad, expected_grad, atol=2e-6, rtol=1e-6)
 

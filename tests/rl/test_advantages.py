@@ -96,6 +96,17 @@ def test_decoupled_compares_terms_among_readable_answers_only() -> None:
     assert advantages[1].tolist() == [0.0] * 3
 
 
+def test_decoupled_compares_penalties_among_all() -> None:
+    """The unreadable third rollout is the longest: z of (0, 0, -1) is (1, 1, -2)/sqrt(3), as the gate's own."""
+    gate = torch.tensor([[1.0, 1.0, 0.0]])
+    terms = {"task": torch.zeros(1, 3), "overlong": torch.tensor([[0.0, 0.0, -1.0]])}
+    rewards = Rewards(
+        terms=terms, weights={"task": 1.0, "overlong": 0.5}, gate=gate, contributions={}, total=torch.zeros(1, 3)
+    )
+    raw = 1.5 * torch.tensor([[1.0, 1.0, -2.0]]) / math.sqrt(3)
+    torch.testing.assert_close(decoupled(rewards, min_std=MIN_STD, gate_weight=1.0), raw / raw.std())
+
+
 def test_decoupled_gives_zeros_when_nothing_varies() -> None:
     rewards = rewards_of(torch.full((2, 3), 0.7))
     assert decoupled(rewards, min_std=MIN_STD, gate_weight=1.0).tolist() == [[0.0] * 3] * 2

@@ -20,9 +20,12 @@ from tagpr.lm.backbone import Backbone, save_policy
 from tagpr.lm.generation.torch_engine import TorchEngine
 from tagpr.rl.advantages import group
 from tagpr.rl.guards import NothingToLearn, WindowGuard
+from tagpr.rl.kl import KlPenalty
 from tagpr.rl.losses import grpo
 from tagpr.rl.rewards.combine import additive
 from tagpr.rl.rewards.composite import RewardSettings, TermSettings
+from tagpr.rl.rewards.gates import g_answer
+from tagpr.rl.rewards.overlong import OverlongPenalty
 from tagpr.rl.rewards.schedules import constant
 from tagpr.rl.rewards.task import task_score
 from tagpr.rl.rollouts import RolloutBatch
@@ -74,6 +77,11 @@ def rl_settings(**changes: Any) -> RlSettings:
         chunk_size=64,
         gold_fraction=1.0,
         min_std=1e-6,
+        kl=KlPenalty(measured=False, in_reward=0.0, in_loss=0.0),
+        overlong=OverlongPenalty(weight=0.0, buffer=1),
+        entropy_weight=0.0,
+        importance_cap=None,
+        extra_rounds=0,
         dev_records=4,
         dev_every=3,
         guard=WindowGuard(patience=20, max_truncated=1.0),
@@ -111,6 +119,7 @@ def run_stage(
                 "task": TermSettings(weight=1.0, score=task_score),
                 "fours": TermSettings(weight=0.4, score=fours if with_fours else None),
             },
+            tag_gate=g_answer,
             combine=partial(additive, gate_weight=0.0),
         ),
         advantage=group,

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
+from tagpr.rl.rewards.process import ProcessRewards
+
 GATE = "gate"  # the contribution of g_answer where it is paid by itself
+# Terms that no gate multiplies: what is too long or too far from the reference is so whether it can be read or not.
+OVERLONG, KL = "overlong", "kl"
+PENALTIES = (OVERLONG, KL)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +25,32 @@ class Rewards:
     gate: Tensor  # (B, G) g_answer: 1.0 or 0.0
     contributions: Mapping[str, Tensor]  # (B, G) what each term adds to the total
     total: Tensor  # (B, G) what the policy is paid
+    process: ProcessRewards | None = None  # what each span is worth by itself, where advantages ask for it
+
+
+def total_of(contributions: Mapping[str, Tensor], *, like: Tensor) -> Tensor:
+    """(B, G) their sum, in the order of names, so that a replay from disk adds them up in the same order."""
+    total = torch.zeros_like(like)
+    for _, values in sorted(contributions.items()):
+        total = total + values
+    return total
+
+
+def with_penalty(rewards: Rewards, name: str, values: Tensor, *, weight: float) -> Rewards:
+    """The rewards with one more term, out of PENALTIES, that no gate multiplies.
+
+    Args:
+        values: (B, G), not positive where it punishes.
+        weight: > 0.
+    """
+    contributions = {**rewards.contributions, name: weight * values}
+    return replace(
+        rewards,
+        terms={**rewards.terms, name: values},
+        weights={**rewards.weights, name: weight},
+        contributions=contributions,
+        total=total_of(contributions, like=rewards.gate),
+    )
 
 
 def gated(terms: Mapping[str, Tensor], *, weights: Mapping[str, float], gate: Tensor) -> dict[str, Tensor]:

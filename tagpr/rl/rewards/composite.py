@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from tagpr.errors import BadInputError
-from tagpr.rl.rewards.combine import Rewards
-from tagpr.rl.rewards.gates import g_answer
+from tagpr.rl.rewards.combine import Rewards, total_of
 from tagpr.rl.rollouts import RolloutBatch
 
 RewardTerm = Callable[[RolloutBatch], Tensor]  # -> (B, G), raw
+Gate = Callable[[RolloutBatch], Tensor]  # -> (B, G), 1.0 or 0.0
 Combine = Callable[..., dict[str, Tensor]]  # (terms, *, weights, gate) -> contributions
 WeightSchedule = Callable[..., dict[str, float]]  # (weights, *, progress) -> weights
 
@@ -52,6 +52,7 @@ class RewardSettings:
     """Built from the group `reward`."""
 
     terms: Mapping[str, TermSettings]
+    tag_gate: Gate  # what multiplies the whole reward: the answer's gate alone, or the tags' too
     combine: Combine
 
 
@@ -62,6 +63,7 @@ class CompositeReward:
         terms: name -> term.
         weights: name -> weight at the start of the stage, of the same names.
         schedule: moves the weights as the stage goes on.
+        gate: of every rollout's whole reward.
         combine: how terms and gate make one reward.
     """
 
@@ -71,11 +73,13 @@ class CompositeReward:
         terms: Mapping[str, RewardTerm],
         weights: Mapping[str, float],
         schedule: WeightSchedule,
+        gate: Gate,
         combine: Combine,
     ) -> None:
         self.terms = dict(terms)
         self.weights = dict(weights)
         self.schedule = schedule
+        self.gate = gate
         self.combine = combine
 
     def __call__(self, rollouts: RolloutBatch, *, progress: float) -> Rewards:
@@ -95,10 +99,10 @@ class CompositeReward:
                 )
             if not torch.isfinite(values).all():
                 raise ValueError(f"reward term {name!r} gave NaN or infinity, expected finite numbers.")
-        gate = g_answer(rollouts)
+        gate = self.gate(rollouts)
         weights = self.schedule(self.weights, progress=progress)
         contributions = self.combine(terms, weights=weights, gate=gate)
-        total = torch.stack([torch.zeros_like(gate), *contributions.values()]).sum(dim=0)
+        total = total_of(contributions, like=gate)
         return Rewards(terms=terms, weights=weights, gate=gate, contributions=contributions, total=total)
 
     def metrics(self) -> dict[str, float]:
@@ -146,5 +150,6 @@ def stage_reward(
         },
         weights={name: weights[name] for name in scores},
         schedule=schedule,
+        gate=settings.tag_gate,
         combine=settings.combine,
     )

@@ -1,10 +1,11 @@
-"""g_answer: whether a completion gives an answer at all. Known in every arm, tags or none."""
+"""What multiplies a whole reward: g_answer in every arm; g_tags beside it in a row of its own."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from tagpr.errors import BadInputError
 from tagpr.rl.rollouts import RolloutBatch
 
 
@@ -24,3 +25,17 @@ def g_answer(rollouts: RolloutBatch) -> Tensor:
             for parsed_group, group in zip(rollouts.parsed, rollouts.completions, strict=True)
         ]
     )
+
+
+def g_answer_and_tags(rollouts: RolloutBatch) -> Tensor:
+    """(B, G) 1.0 where g_answer and g_tags are both open: an answer behind broken tags earns nothing at all.
+
+    Raises:
+        BadInputError: the run has no tags, so this gate does not exist.
+    """
+    if not len(rollouts.vocabulary):
+        raise BadInputError(
+            "reward/tag_gate=all needs tags, but tags=none: set reward/tag_gate=own, or choose tags=three, six or nine."
+        )
+    tags = torch.tensor([[float(bool(parsed.g_tags)) for parsed in group] for group in rollouts.parsed])
+    return g_answer(rollouts) * tags

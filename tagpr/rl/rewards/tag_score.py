@@ -7,6 +7,7 @@ from torch import Tensor
 
 from tagpr.errors import BadInputError
 from tagpr.rl.rewards.composite import MeasuredTerm
+from tagpr.rl.rewards.probes import probe_scores
 from tagpr.rl.rewards.tag import TagReward, boilerplate_flags, tag_reward
 from tagpr.rl.rollouts import RolloutBatch
 
@@ -18,11 +19,14 @@ class TagScore(MeasuredTerm):
 
     Args:
         min_words, max_words: a sane length of a required span.
+        probed: chains of a batch whose cheap imitations are scored beside them; 0: none.
     """
 
-    def __init__(self, *, min_words: int, max_words: int) -> None:
+    def __init__(self, *, min_words: int, max_words: int, probed: int) -> None:
         self.min_words = min_words
         self.max_words = max_words
+        self.probed = probed
+        self.probes: dict[str, float] = {}
         self.last: list[TagReward] = []
 
     def __call__(self, rollouts: RolloutBatch) -> Tensor:
@@ -52,8 +56,17 @@ class TagScore(MeasuredTerm):
             )
             for one, prompt, flag in zip(parsed, prompts, flags, strict=True)
         ]
+        self.probes = probe_scores(
+            parsed,
+            prompts,
+            vocabulary=rollouts.vocabulary,
+            most=self.probed,
+            min_words=self.min_words,
+            max_words=self.max_words,
+        )
         return torch.tensor([reward.total for reward in self.last]).view(rollouts.shape)
 
     def metrics(self) -> dict[str, float]:
-        """Mean of each part of R_tag over the last rollouts."""
-        return {part: sum(getattr(reward, part) for reward in self.last) / len(self.last) for part in PARTS}
+        """Mean of each part of R_tag over the last rollouts, and the probes' scores beside the probed chains' own."""
+        parts = {part: sum(getattr(reward, part) for reward in self.last) / len(self.last) for part in PARTS}
+        return parts | {f"probe_{name}": score for name, score in self.probes.items()}

@@ -18,7 +18,7 @@ from tagpr.rl.rewards.composite import (
     TermSettings,
     stage_reward,
 )
-from tagpr.rl.rewards.gates import g_answer
+from tagpr.rl.rewards.gates import g_answer, g_answer_and_tags
 from tagpr.rl.rewards.prmu import PrmuTerm
 from tagpr.rl.rewards.schedules import constant, decay_to_zero
 from tagpr.rl.rewards.tag_score import TagScore
@@ -59,16 +59,31 @@ def test_task_score_is_the_tasks_own_and_zero_without_gold(rollouts_of) -> None:
 
 @pytest.mark.parametrize("combine", [gated, partial(additive, gate_weight=0.2), paper_like])
 def test_where_tags_are_not_paid_a_tagged_and_an_untagged_right_answer_earn_the_same(rollouts_of, combine) -> None:
-    reward = CompositeReward(terms={"task": task_score}, weights={"task": 1.0}, schedule=constant, combine=combine)
+    reward = CompositeReward(
+        terms={"task": task_score}, weights={"task": 1.0}, schedule=constant, gate=g_answer, combine=combine
+    )
     total = reward(rollouts_of([[TAGGED, UNTAGGED, NO_LABEL]], golds=["4"]), progress=0.0).total
     assert total[0, 0] == total[0, 1] > total[0, 2]
 
 
+def test_tag_gate_all_takes_the_whole_reward_of_an_answer_behind_broken_tags(rollouts_of, no_tags) -> None:
+    rollouts = rollouts_of([[TAGGED, UNTAGGED, TAGGED.replace("</infer_preference>", "")]], golds=["4"])
+    own, both = (
+        CompositeReward(terms={"task": task_score}, weights={"task": 1.0}, schedule=constant, gate=gate, combine=gated)
+        for gate in (g_answer, g_answer_and_tags)
+    )
+    assert own(rollouts, progress=0.0).total.tolist() == [[1.0, 1.0, 1.0]]
+    assert both(rollouts, progress=0.0).total.tolist() == [[1.0, 0.0, 0.0]]
+    with pytest.raises(BadInputError, match="reward/tag_gate=own"):
+        g_answer_and_tags(rollouts_of([["4"]], golds=["4"], vocabulary=no_tags, thinking=False))
+
+
 def test_where_tags_are_paid_the_tagged_answer_earns_more_and_keeps_its_task_reward(rollouts_of) -> None:
     reward = CompositeReward(
-        terms={"task": task_score, "tag": TagScore(min_words=2, max_words=30)},
+        terms={"task": task_score, "tag": TagScore(min_words=2, max_words=30, probed=0)},
         weights={"task": 1.0, "tag": 0.5},
         schedule=constant,
+        gate=g_answer,
         combine=gated,
     )
     rewards = reward(rollouts_of([[TAGGED, UNTAGGED]], golds=["4"]), progress=0.0)
@@ -83,7 +98,9 @@ def test_where_tags_are_paid_the_tagged_answer_earns_more_and_keeps_its_task_rew
 
 def test_tag_reward_without_tags_is_refused(rollouts_of, no_tags) -> None:
     with pytest.raises(BadInputError, match=r"reward/term@reward\.terms\.tag=none"):
-        TagScore(min_words=2, max_words=30)(rollouts_of([[UNTAGGED, UNTAGGED]], golds=["4"], vocabulary=no_tags))
+        TagScore(min_words=2, max_words=30, probed=0)(
+            rollouts_of([[UNTAGGED, UNTAGGED]], golds=["4"], vocabulary=no_tags)
+        )
 
 
 TERMS = {"task": torch.tensor([[1.0, 0.5]]), "tag": torch.tensor([[0.4, 0.8]])}
@@ -111,6 +128,7 @@ def test_the_total_is_the_sum_of_the_contributions_under_the_scheduled_weights(r
         terms={"task": task_score, "half": lambda rollouts: torch.full(rollouts.shape, 0.5)},
         weights={"task": 1.0, "half": 0.8},
         schedule=partial(decay_to_zero, terms=["half"]),
+        gate=g_answer,
         combine=gated,
     )
     rewards = reward(rollouts_of([[UNTAGGED, NO_LABEL]], golds=["4"]), progress=0.25)
@@ -121,7 +139,7 @@ def test_the_total_is_the_sum_of_the_contributions_under_the_scheduled_weights(r
 @pytest.mark.parametrize("bad", [torch.zeros(2, 1), torch.tensor([[0.0, float("nan")]])])
 def test_a_term_with_wrong_shape_or_nan_is_named(rollouts_of, bad) -> None:
     reward = CompositeReward(
-        terms={"odd": lambda rollouts: bad}, weights={"odd": 1.0}, schedule=constant, combine=gated
+        terms={"odd": lambda rollouts: bad}, weights={"odd": 1.0}, schedule=constant, gate=g_answer, combine=gated
     )
     with pytest.raises(ValueError, match="'odd'"):
         reward(rollouts_of([[UNTAGGED, UNTAGGED]], golds=["4"]), progress=0.0)
@@ -142,13 +160,13 @@ class FromFolder(ArtifactTerm):
 
 
 def settings(**terms: TermSettings) -> RewardSettings:
-    return RewardSettings(terms=terms, combine=gated)
+    return RewardSettings(terms=terms, tag_gate=g_answer, combine=gated)
 
 
 def test_a_stage_opens_and_pays_only_what_it_weighs(rollouts_of) -> None:
     reward = settings(
         task=TermSettings(weight=2.0, score=task_score),
-        tag=TermSettings(weight=0.2, score=TagScore(min_words=2, max_words=30)),
+        tag=TermSettings(weight=0.2, score=TagScore(min_words=2, max_words=30, probed=0)),
         prmu=TermSettings(weight=0.5, score=FromFolder()),
         gone=TermSettings(weight=0.0, score=None),
     )
