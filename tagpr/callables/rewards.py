@@ -19,6 +19,7 @@ from tagpr.prmu.reward import PrmuReward
 from tagpr.prmu.stage_folder import find_prmu
 from tagpr.rl.rewards.combine import Rewards, gated
 from tagpr.rl.rewards.composite import ArtifactTerm, CompositeReward, RewardSettings, RewardTerm
+from tagpr.rl.rewards.gates import g_answer
 from tagpr.rl.rewards.prmu import PrmuScore
 from tagpr.rl.rewards.schedules import constant
 from tagpr.rl.rollouts import RlPrompt, RolloutBatch
@@ -125,6 +126,7 @@ def open_reward(name: str, *, prmu: Path | None, records: Path | None, settings:
             # A term by itself is paid whole: weights are for the sum, here or in the other trainer.
             weights={one: reward.terms[one].weight if name == COMPOSITE else 1.0 for one in wanted},
             schedule=constant,
+            gate=reward.tag_gate if name == COMPOSITE else g_answer,
             combine=reward.combine if name == COMPOSITE else gated,
         ),
         needs_history=wanted != ["task"],
