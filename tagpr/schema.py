@@ -617,6 +617,7 @@ class Rl(Choice):
     micro_batch_tokens: int = MISSING  # tokens that go through the model at a time
     method: str = MISSING  # how log-probs are computed: two_part, dense or padded
     chunk_size: int = MISSING  # completion tokens whose logits exist at a time
+    purposes: list[str] = MISSING  # whose train questions RL may ask: rl, and pairs where no PRMU spends their golds
     gold_fraction: float = MISSING  # share of the RL questions whose gold the task reward may see
     min_std: float = MISSING  # a group whose rewards vary less than this has no advantages
     kl: KlPenalty = MISSING  # distance to the policy that the stage began with

@@ -54,6 +54,7 @@ class RlSettings:
     micro_batch_tokens: int  # tokens that go through the model at a time
     method: Method  # how log-probs are computed: two_part, dense or padded
     chunk_size: int  # completion tokens whose logits exist at a time
+    purposes: Sequence[str]  # whose train questions RL may ask: rl; pairs too where no PRMU spends their golds
     gold_fraction: float  # share of the RL questions whose gold the task reward may see
     min_std: float  # a group whose rewards vary less than this has no advantages
     kl: KlPenalty
@@ -203,11 +204,11 @@ def may_use_gold(record: Record, fraction: float) -> bool:
 def _read_prompts(folder: Path, rl: RlSettings, builder: PromptBuilder) -> tuple[list[RlPrompt], list[RlPrompt]]:
     """The questions of train people that RL may ask, and the few of dev people that the curve is drawn on."""
     records = read_records(folder, splits=("train", "dev"))
-    train = [record for record in records if record.split == "train" and record.purpose == "rl"]
+    train = [record for record in records if record.split == "train" and record.purpose in rl.purposes]
     if not train:
         raise BadInputError(
-            f"{folder} holds no question of a train person with purpose=rl: give RL a share of the train questions in "
-            "data.shares, or leave RL out with rl.order=[]."
+            f"{folder} holds no question of a train person with purpose={' or '.join(rl.purposes)}: give RL a share of the "
+            "train questions in data.shares, or leave RL out with rl.order=[]."
         )
     prompts = [
         _prompt(record, builder, gold=record.gold if may_use_gold(record, rl.gold_fraction) else None)

@@ -75,6 +75,7 @@ def rl_settings(**changes: Any) -> RlSettings:
         micro_batch_tokens=48,
         method="two_part",
         chunk_size=64,
+        purposes=("rl",),
         gold_fraction=1.0,
         min_std=1e-6,
         kl=KlPenalty(measured=False, in_reward=0.0, in_loss=0.0),
@@ -191,6 +192,15 @@ def test_counts_metrics_and_rollouts(tmp_path: Path, inputs, backbone, no_tags) 
     assert [abs(float(row["rl/policy/ratio"]) - 1) < 1e-5 for row in rows[::2]] == [True] * 3
     assert any(float(row["rl/policy/kl"]) > 1e-6 for row in rows[1::2])
     assert all(float(row["rl/policy/entropy"]) > 0 for row in rows)
+
+
+def test_where_no_prmu_spends_golds_rl_asks_those_questions_too(inputs, backbone, no_tags, tmp_path, record_of):
+    records = [record_of(0), record_of(1, purpose="pairs"), record_of(2, purpose="sft"), record_of(0, split="dev")]
+    write_records(tmp_path / "few", records)
+    known = inputs | {"records": tmp_path / "few"}
+    for purposes, questions in ((("rl",), 1), (("rl", "pairs"), 2)):
+        counts = run_stage(tmp_path / "_".join(purposes), known, backbone, no_tags, purposes=purposes)
+        assert counts["questions"] == counts["gold_labels"] == questions
 
 
 @pytest.mark.parametrize("steps_before", [1, 2, 3, 5])

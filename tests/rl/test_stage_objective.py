@@ -120,6 +120,7 @@ def stage_of(inputs, backbone, no_tags) -> Callable[..., dict[str, int | float]]
         micro_batch_tokens=48,
         method="two_part",
         chunk_size=64,
+        purposes=("rl",),
         gold_fraction=1.0,
         min_std=1e-6,
         kl=OFF,
