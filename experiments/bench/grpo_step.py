@@ -10,15 +10,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
-
 from experiments.bench.bodies import (
     SIZES,
     arguments,
@@ -31,9 +29,9 @@ from experiments.bench.bodies import (
     token_lists,
     uneven,
 )
+from experiments.bench.loops import PauseAfterSteps, our_loop, our_optimizer, their_arguments
 from experiments.bench.turns import Side, alternate, compared
 from tagpr.chains.tags import TagVocabulary
-from tagpr.context import StageContext
 from tagpr.lm.forward import check_against_padded, completion_logprobs
 from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling
 from tagpr.lm.generation.torch_engine import TorchEngine
@@ -43,13 +41,10 @@ from tagpr.rl.losses import dapo
 from tagpr.rl.module import Objective, RlModule
 from tagpr.rl.rewards.combine import Rewards
 from tagpr.rl.rollouts import RlPrompt, RolloutBatch, RolloutWindow
-from tagpr.schema import TrainerSettings
 from tagpr.tasks import task_named
-from tagpr.training.fit import fit
-from tagpr.training.optimizer import OptimizerSettings, adamw, constant
 from tagpr.types import Prompt, Record
 
-LEARNING_RATE, CLIP_NORM, CLIP_LOW, CLIP_HIGH = 1e-5, 0.5, 0.2, 0.28
+CLIP_LOW, CLIP_HIGH = 0.2, 0.28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,27 +115,6 @@ class TimedEngine(RolloutEngine):
         return self.call(*args, **kwargs)
 
 
-class PausingLoader:
-    """Batch after batch of prompt positions; pauses before each."""
-
-    def __init__(self, case: Case, pause: Callable[[], None]) -> None:
-        self.case, self.pause = case, pause
-
-    def __iter__(self) -> Iterator[list[int]]:
-        start = 0
-        while True:
-            self.pause()
-            yield list(range(start, start + self.case.prompts))
-            start += self.case.prompts
-
-    def share(self, *, rank: int, world_size: int) -> None: ...
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-
 def rl_prompts(case: Case, num_steps: int) -> list[RlPrompt]:
     record = Record(
         record_id="r", user_id="u", task="S3", split="train", purpose="rl", question="", query="", gold="3", profile=(),
@@ -160,8 +134,8 @@ def our_training(case: Case, folder: Path, phases: Phases, *, num_steps: int, th
     scoring: dict[str, Any] = {"temperature": 1.0, "method": "two_part", "chunk_size": 2048}
     engine = TorchEngine(tokenizer=tokenizer, max_tokens=32768)
 
-    def train(pause: Callable[[], None]) -> None:
-        module = RlModule(
+    def module() -> RlModule:
+        return RlModule(
             policy=make_model(case.size, attention="two_part"),
             engine=TimedEngine(engine, phases),
             score_tokens=partial(completion_logprobs, **scoring),
@@ -185,40 +159,15 @@ def our_training(case: Case, folder: Path, phases: Phases, *, num_steps: int, th
             prompts=rl_prompts(case, num_steps),
             dev_prompts=[],
             keep_rollouts=lambda *window: None,
-            optimizer=OptimizerSettings(
-                create=partial(
-                    adamw, learning_rate=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0
-                ),
-                schedule=partial(constant, warmup_steps=0),
-                clip_norm=CLIP_NORM,
-            ),
+            optimizer=our_optimizer(),
             num_steps=num_steps,
             seed=0,
         )
-        fit(
-            module,
-            loader=PausingLoader(case, pause),
-            num_steps=num_steps,
-            settings=TrainerSettings(
-                accelerator="cpu", devices=1, strategy="auto", precision="32-true", threads=threads,
-                checkpoint_every=num_steps, keep_last=1,
-            ),  # fmt: skip
-            output=folder,
-            context=StageContext(stage="bench", seed=0, checkpoints=folder / "checkpoints"),
-        )
 
-    return train
+    def batch(step: int) -> list[int]:
+        return list(range(step * case.prompts, (step + 1) * case.prompts))
 
-
-class PauseAfterSteps(TrainerCallback):
-    def __init__(self, pause: Callable[[], None]) -> None:
-        self.pause = pause
-
-    def on_train_begin(self, *args: Any, **kwargs: Any) -> None:
-        self.pause()
-
-    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
-        self.pause()
+    return lambda pause: our_loop(module, batch, folder, num_steps=num_steps, threads=threads, pause=pause)
 
 
 def their_training(case: Case, folder: Path, phases: Phases, *, num_steps: int) -> Callable[..., None]:
@@ -233,28 +182,17 @@ def their_training(case: Case, folder: Path, phases: Phases, *, num_steps: int) 
             model=make_model(case.size, attention="sdpa"),  # pyright: ignore[reportArgumentType]
             reward_funcs=lambda prompts, completions, completion_ids, **rest: [worth(ids) for ids in completion_ids],
             args=GRPOConfig(
-                output_dir=str(folder),
-                max_steps=num_steps,
                 per_device_train_batch_size=case.their_rows,
                 gradient_accumulation_steps=rows // case.their_rows,
                 num_generations=case.group,
                 max_completion_length=case.completion,
                 cache_implementation="static",
-                bf16=False,
-                gradient_checkpointing=False,
-                use_cpu=True,
                 beta=0.0,
                 loss_type="dapo",
                 epsilon=CLIP_LOW,
                 epsilon_high=CLIP_HIGH,
-                learning_rate=LEARNING_RATE,
-                lr_scheduler_type="constant",
-                max_grad_norm=CLIP_NORM,
                 shuffle_dataset=False,
-                save_strategy="no",
-                logging_steps=10_000,
-                disable_tqdm=True,
-                report_to="none",
+                **their_arguments(folder, num_steps=num_steps),
             ),
             train_dataset=Dataset.from_dict({"prompt": [as_text(tokens) for tokens in prompts]}),
             processing_class=make_tokenizer(case.size),
@@ -272,7 +210,6 @@ def sides(
     made = {}
     if which in ("both", "ours"):
         train = our_training(case, folder / "ours", phases["ours"], num_steps=num_steps, threads=threads)
-        (folder / "ours").mkdir()
         made["ours"] = Side("ours", train)
     if which in ("both", "theirs"):
         train = their_training(case, folder / "theirs", phases["theirs"], num_steps=num_steps)
@@ -316,12 +253,7 @@ def run(given: argparse.Namespace) -> None:
             which=given.memory or "both",
         )
         if given.memory:
-            side = made[given.memory]
-            side.start()
-            before = peak_mb()
-            for _ in range(given.warmup + 1):
-                side.step()
-            figures = {"side": given.memory, "peak_mb": round(peak_mb()), "of_the_step_mb": round(peak_mb() - before)}
+            figures = made[given.memory].memory(given.warmup + 1, peak_mb)
             report(f"{name}/memory", figures, threads=given.threads)
             return
         times, taken = [], []

@@ -45,6 +45,14 @@ class Side:
         self._wait()
         return StepTime(seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu)
 
+    def memory(self, steps: int, peak_mb: Callable[[], float]) -> dict[str, Any]:
+        """The process's peak after some steps, and how far they raised it; for a process in which nobody else runs."""
+        self.start()
+        before = peak_mb()
+        for _ in range(steps):
+            self.step()
+        return {"side": self.name, "peak_mb": round(peak_mb()), "of_the_step_mb": round(peak_mb() - before)}
+
     def _run(self) -> None:
         try:
             self._train(self._pause)
