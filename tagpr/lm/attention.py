@@ -19,6 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tagpr.lm.kernels import attend, attend_backward
+from tagpr.lm.lean import lean_decoder, lean_hidden
 
 TWO_PART = "two_part"
 
@@ -130,6 +131,8 @@ def packed_hidden(model: PreTrainedModel, token_ids: Tensor, positions: Tensor, 
             f"the model's attention is {model.config._attn_implementation!r}, expected {TWO_PART!r} for packed rows: "
             "load it with backbone.attention=two_part, or take the dense or padded method, or the hf engine."
         )
+    if (decoder := lean_decoder(model)) is not None:
+        return lean_hidden(decoder, token_ids, positions, packed)
     return model.get_decoder()(
         input_ids=token_ids[None],
         position_ids=positions[None],

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tagpr.lm.attention import SharedPrefix, packed_hidden
+from tagpr.lm.attention import TWO_PART, SharedPrefix, packed_hidden
 from tagpr.lm.batches import GroupedBatch, pad_right
 from tagpr.lm.logprobs import token_logprobs
 
@@ -83,6 +83,11 @@ def check_against_padded(
             f"log-probabilities of method={method} differ from the padded ones by {gap:.2g} nats, expected at most "
             f"{allowed:g}: this model is not one that the shared-prefix forward reads rightly. Set rl.method=padded."
         )
+
+
+def fast_method(model: PreTrainedModel) -> Method:
+    """The fastest way that the model's attention allows."""
+    return "two_part" if model.config._attn_implementation == TWO_PART else "padded"
 
 
 def output_head(model: PreTrainedModel) -> torch.nn.Linear:
@@ -168,6 +173,8 @@ def _encode_packed(
 ) -> tuple[Tensor, Tensor]:
     """One row without padding: all prompts, then all completions."""
     lengths = prompt_mask.sum(dim=1)
+    if fed.shape[1] == 1:
+        return _encode_single(model, prompt_ids, prompt_mask, completion_ids[:, 0], fed[:, 0])
     positions = torch.arange(prompt_mask.shape[1], device=lengths.device).expand_as(prompt_mask)
     positions_after = lengths[:, None, None] + torch.arange(fed.shape[2], device=lengths.device).expand_as(fed)
     layout = SharedPrefix.of_masks(prompt_mask, fed, dtype=model.dtype)
@@ -178,6 +185,20 @@ def _encode_packed(
         layout,
     )
     return hidden.index_select(0, lengths.cumsum(0) - 1), hidden[layout.num_prompt_tokens :]
+
+
+def _encode_single(
+    model: PreTrainedModel, prompt_ids: Tensor, prompt_mask: Tensor, tail_ids: Tensor, tail: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Prompts with one completion each: nothing is shared, so each is one causal sequence. `tail` is (B, T)."""
+    real = torch.cat([prompt_mask, tail], dim=1)
+    lengths, prompt_lengths = real.sum(dim=1), prompt_mask.sum(dim=1)
+    rows = torch.arange(int(lengths.max()), device=real.device) < lengths[:, None]
+    positions = torch.arange(rows.shape[1], device=real.device).expand_as(rows)
+    layout = SharedPrefix.of_masks(rows, rows.new_zeros((len(rows), 0, 0)), dtype=model.dtype)
+    hidden = packed_hidden(model, torch.cat([prompt_ids, tail_ids], dim=1)[real], positions[rows], layout)
+    prompt_last = hidden.index_select(0, lengths.cumsum(0) - lengths + prompt_lengths - 1)
+    return prompt_last, hidden[(positions >= prompt_lengths[:, None])[rows]]
 
 
 def _encode_dense(
