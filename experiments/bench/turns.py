@@ -97,6 +97,7 @@ def compared(times: list[tuple[StepTime, StepTime]]) -> dict[str, Any]:
     return {
         "ratio": round(statistics.median(ratios), 2),
         "ratios": [round(ratios[0], 2), round(ratios[-1], 2)],
+        "cpu_ratio": round(statistics.median(theirs.cpu_seconds / ours.cpu_seconds for ours, theirs in times), 2),
         "pairs": len(times),
         "ours_s": round(statistics.median(ours.seconds for ours, _ in times), 3),
         "theirs_s": round(statistics.median(theirs.seconds for _, theirs in times), 3),

@@ -40,8 +40,13 @@ def lean_decoder(model: PreTrainedModel) -> Qwen3Model | None:
     return decoder if plain else None
 
 
-def lean_hidden(decoder: Qwen3Model, token_ids: Tensor, positions: Tensor, packed: PackedAttention) -> Tensor:
-    """(N, D) last hidden states of one packed row, as `packed_hidden` gives them."""
+def lean_hidden(
+    decoder: Qwen3Model, token_ids: Tensor, positions: Tensor, packed: PackedAttention, *, rows: Tensor | None
+) -> Tensor:
+    """(N, D) last hidden states of one packed row, as `packed_hidden` gives them.
+
+    After the last layer's attention nobody reads the tokens that are not in `rows`: they end there.
+    """
     eps = decoder.config.rms_norm_eps
     x = decoder.embed_tokens(token_ids)
     cos, sin = decoder.rotary_emb(x, positions[None])
@@ -61,6 +66,8 @@ def lean_hidden(decoder: Qwen3Model, token_ids: Tensor, positions: Tensor, packe
             eps,
         )
         out = packed.attend(index, query, key, value, attention.scaling)
+        if rows is not None and index + 1 == len(decoder.layers):
+            x, out = x.index_select(0, rows), out.index_select(0, rows)
         x = torch.addmm(x, out.flatten(1), attention.o_proj.weight.t())
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
         hidden = functional.linear(_rms_norm(x, layer.post_attention_layernorm.weight, eps), gate_up)

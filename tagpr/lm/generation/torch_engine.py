@@ -100,7 +100,7 @@ class TorchEngine(RolloutEngine):
         )
         lengths = mask.sum(dim=1)
         positions = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)[mask]
-        hidden = packed_hidden(model, ids[mask], positions, cache.prefill())[lengths.cumsum(0) - 1]
+        hidden = packed_hidden(model, ids[mask], positions, cache.prefill(), rows=lengths.cumsum(0) - 1)
         logits = output_head(model)(hidden).repeat_interleave(num_samples, dim=0)
 
         rows = torch.arange(len(logits), device=logits.device)  # original number of each row of the grid
