@@ -27,9 +27,7 @@ def hidden_and_gradients(model: PreTrainedModel) -> tuple[Tensor, dict[str, Tens
     return hidden.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
-def test_values_and_gradients_are_those_of_transformers(
-    make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_values_and_gradients_are_those_of_transformers(make_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model()
     with torch.no_grad():  # norms of ones would hide a norm that is left out
         for name, weights in model.named_parameters():

@@ -81,6 +81,4 @@ class HfEngine(RolloutEngine):
         if not cut:
             return finish(tokens, policy_logprobs, ends, self.tokenizer, stop=sampling.stop)
         logprobs = torch.cat(out.scores).float().log_softmax(dim=1)[places].tolist()
-        return finish(
-            tokens, logprobs, ends, self.tokenizer, policy_logprobs=policy_logprobs, stop=sampling.stop
-        )
+        return finish(tokens, logprobs, ends, self.tokenizer, policy_logprobs=policy_logprobs, stop=sampling.stop)

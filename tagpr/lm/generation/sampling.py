@@ -48,9 +48,7 @@ def uniforms(keys: NDArray[np.uint64], num_steps: int) -> Tensor:
     return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
-def choose(
-    logits: Tensor, uniform: Tensor, *, sampling: Sampling, banned: int | None
-) -> tuple[Tensor, Tensor, Tensor]:
+def choose(logits: Tensor, uniform: Tensor, *, sampling: Sampling, banned: int | None) -> tuple[Tensor, Tensor, Tensor]:
     """The next token of each row, its log-probability when sampled, and its log-probability under the policy.
 
     Inverse CDF: the first token whose cumulative probability exceeds the row's uniform number. The first log-probability

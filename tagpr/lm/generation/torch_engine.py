@@ -150,7 +150,6 @@ class TorchEngine(RolloutEngine):
         ]
         return [flat[start : start + num_samples] for start in range(0, len(flat), num_samples)]
 
-
     def _stopped(self, drawn: Tensor, candidates: Tensor, stop: Sequence[str]) -> Tensor:
         """(R,) True for those of the candidate rows whose newest tokens complete a stop string."""
         # A character is at most four bytes, and a token at least one: no stop string reaches further back.
