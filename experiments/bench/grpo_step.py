@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from experiments.bench.bodies import (
     SIZES,
     arguments,

@@ -77,9 +77,8 @@ def lean_hidden(
 
 def _products(layer: Qwen3DecoderLayer) -> list[nn.Module]:
     attention, mlp = layer.self_attn, layer.mlp
-    return [
-        attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj
-    ]  # fmt: skip
+    inputs = [attention.q_proj, attention.k_proj, attention.v_proj, mlp.gate_proj, mlp.up_proj]
+    return [*inputs, attention.o_proj, mlp.down_proj]
 
 
 def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

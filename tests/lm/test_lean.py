@@ -43,6 +43,16 @@ def test_values_and_gradients_are_those_of_transformers(make_model: MakeModel, m
         assert (grad - expected_grads[name]).norm() <= 1e-5 * expected_grads[name].norm(), name
 
 
+def test_wanted_rows_alone_are_given_in_the_order_asked(make_model: MakeModel, llama: PreTrainedModel) -> None:
+    layout = SharedPrefix.of_masks(PROMPT_MASK, COMPLETION_MASK, dtype=torch.float32)
+    token_ids = torch.arange(25) * 7
+    rows = torch.tensor([24, 0, 9])
+    for model in (make_model(), llama):
+        whole = packed_hidden(model, token_ids, torch.arange(25) % 12, layout)
+        some = packed_hidden(model, token_ids, torch.arange(25) % 12, layout, rows=rows)
+        torch.testing.assert_close(some, whole[rows], atol=1e-5, rtol=1e-5)
+
+
 def double(*shape: int) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, requires_grad=True)
 

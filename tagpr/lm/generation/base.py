@@ -63,7 +63,8 @@ class RolloutEngine(ABC):
         """`num_samples` completions of each prompt, from the model's weights as they are now.
 
         Each (prompt position, sample index) has its own random stream derived from `seed`, whatever else is in the
-        batch; with one seed per prompt, each (seed, sample index), wherever in the batch the prompt stands. The model's training mode is put back afterwards; nothing carries a gradient.
+        batch; with one seed per prompt, each (seed, sample index), wherever in the batch the prompt stands. The model's
+        training mode is put back afterwards; nothing carries a gradient.
 
         Args:
             prompts: token ids, without padding.

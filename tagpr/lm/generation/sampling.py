@@ -51,8 +51,8 @@ def uniforms(keys: NDArray[np.uint64], num_steps: int) -> Tensor:
 def choose(logits: Tensor, uniform: Tensor, *, sampling: Sampling, banned: int | None) -> tuple[Tensor, Tensor, Tensor]:
     """The next token of each row, its log-probability when sampled, and its log-probability under the policy.
 
-    Inverse CDF: the first token whose cumulative probability exceeds the row's uniform number. The first log-probability
-    is that of the distribution after temperature, top-k and top-p (in this order, as in transformers); the second that
+    Inverse CDF: the first token whose cumulative probability exceeds the row's uniform number. The first of the two is
+    that of the distribution after temperature, top-k and top-p (in this order, as in transformers); the second that
     after temperature alone, the banned token's share included, as the training pass computes it. Where nothing is cut
     they are the same.
 

@@ -158,8 +158,8 @@ def test_a_stop_string_ends_a_completion(
     """The stop is two tokens that greedy decoding writes; other rows go on, and the reference agrees."""
     model = make_model()
     free = engine.generate(model, PROMPTS, num_samples=1, sampling=GREEDY, seed=0)
-    pairs = [(one.token_ids[at : at + 2], at) for (one,) in free for at in range(3, 20)]
-    pair, at = next((pair, at) for pair, at in pairs if all(33 <= token < 127 for token in pair))
+    pairs = [one.token_ids[at : at + 2] for (one,) in free for at in range(3, 20)]
+    pair = next(pair for pair in pairs if all(33 <= token < 127 for token in pair))
     stop = tokenizer.decode(list(pair))
     sampling = Sampling(temperature=0, top_p=1, top_k=0, max_new_tokens=24, stop=("never this", stop))
     groups = engine.generate(model, PROMPTS, num_samples=1, sampling=sampling, seed=0)
