@@ -53,7 +53,8 @@ def lean_hidden(
     # rotate_half(x) * sin is the halves of x swapped, times sin with its first half negated.
     half = cos.shape[-1] // 2
     cos, sin = cos[0][:, None], torch.cat([-sin[0, :, :half], sin[0, :, half:]], dim=1)[:, None]
-    for index, layer in enumerate(decoder.layers):
+    layers: list[Any] = list(decoder.layers)
+    for index, layer in enumerate(layers):
         attention, mlp = layer.self_attn, layer.mlp
         qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
         query, key, value = _HeadNorms.apply(
@@ -66,7 +67,7 @@ def lean_hidden(
             eps,
         )
         out = packed.attend(index, query, key, value, attention.scaling)
-        if rows is not None and index + 1 == len(decoder.layers):
+        if rows is not None and index + 1 == len(layers):
             x, out = x.index_select(0, rows), out.index_select(0, rows)
         x = torch.addmm(x, out.flatten(1), attention.o_proj.weight.t())
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
@@ -75,7 +76,7 @@ def lean_hidden(
     return _rms_norm(x, decoder.norm.weight, eps)
 
 
-def _products(layer: Qwen3DecoderLayer) -> list[nn.Module]:
+def _products(layer: Any) -> list[nn.Module]:
     attention, mlp = layer.self_attn, layer.mlp
     inputs = [attention.q_proj, attention.k_proj, attention.v_proj, mlp.gate_proj, mlp.up_proj]
     return [*inputs, attention.o_proj, mlp.down_proj]
