@@ -242,7 +242,7 @@ def run(given: argparse.Namespace) -> None:
         micro_batch_tokens=given.micro_batch_tokens,
         their_rows=given.their_rows or given.prompts * given.group,
     )
-    name = f"grpo_step/{case.size}/P{case.prompt}/C{case.completion}/G{case.group}"
+    name = f"grpo_step/{case.size}/P{case.prompt}/C{case.completion}/G{case.group}/B{case.prompts}"
     phases = {"ours": Phases(), "theirs": Phases()}
     with tempfile.TemporaryDirectory() as folder:
         made = sides(
