@@ -19,6 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tagpr.lm.kernels import attend, attend_backward
+from tagpr.lm.lean import lean_decoder, lean_hidden
 
 TWO_PART = "two_part"
 
@@ -119,8 +120,19 @@ def two_part_attention(
     return packed.attend(module.layer_idx, q.to(v.dtype), k.to(v.dtype), v, scaling)[None], None
 
 
-def packed_hidden(model: PreTrainedModel, token_ids: Tensor, positions: Tensor, packed: PackedAttention) -> Tensor:
+def packed_hidden(
+    model: PreTrainedModel,
+    token_ids: Tensor,
+    positions: Tensor,
+    packed: PackedAttention,
+    *,
+    rows: Tensor | None = None,
+) -> Tensor:
     """(N, D) last hidden states of one packed row, (N,) token ids and positions.
+
+    Args:
+        rows: tokens whose states are wanted, in this order; None: all. What the last layer need not do for the others
+            it leaves out, where it can.
 
     Raises:
         ValueError: a model that was loaded with another attention.
@@ -130,7 +142,9 @@ def packed_hidden(model: PreTrainedModel, token_ids: Tensor, positions: Tensor, 
             f"the model's attention is {model.config._attn_implementation!r}, expected {TWO_PART!r} for packed rows: "
             "load it with backbone.attention=two_part, or take the dense or padded method, or the hf engine."
         )
-    return model.get_decoder()(
+    if (decoder := lean_decoder(model)) is not None:
+        return lean_hidden(decoder, token_ids, positions, packed, rows=rows)
+    hidden = model.get_decoder()(
         input_ids=token_ids[None],
         position_ids=positions[None],
         # Four axes: transformers passes such a mask on as it is, instead of building one of N x N. Nobody reads it.
@@ -138,6 +152,7 @@ def packed_hidden(model: PreTrainedModel, token_ids: Tensor, positions: Tensor, 
         use_cache=False,
         packed=packed,
     ).last_hidden_state[0]
+    return hidden if rows is None else hidden.index_select(0, rows)
 
 
 class _TwoPart(torch.autograd.Function):

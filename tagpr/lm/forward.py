@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tagpr.lm.attention import SharedPrefix, packed_hidden
+from tagpr.lm.attention import TWO_PART, SharedPrefix, packed_hidden
 from tagpr.lm.batches import GroupedBatch, pad_right
 from tagpr.lm.logprobs import token_logprobs
 
@@ -85,6 +85,11 @@ def check_against_padded(
         )
 
 
+def fast_method(model: PreTrainedModel) -> Method:
+    """The fastest way that the model's attention allows."""
+    return "two_part" if model.config._attn_implementation == TWO_PART else "padded"
+
+
 def output_head(model: PreTrainedModel) -> torch.nn.Linear:
     """The layer that makes logits of hidden states.
 
@@ -110,9 +115,10 @@ def last_completion_states(model: PreTrainedModel, batch: GroupedBatch, *, metho
     """
     if not bool(batch.completion_mask[..., 0].all()):
         raise ValueError("a completion has no tokens, expected at least one: its last state would be the prompt's.")
-    _, states = _encode(model, batch, fed=batch.completion_mask, method=method)
-    last = batch.completion_lengths.flatten().cumsum(0) - 1
-    return states.index_select(0, last).unflatten(0, batch.completion_ids.shape[:2])
+    mask = batch.completion_mask
+    last = mask & ~torch.cat([mask[..., 1:], torch.zeros_like(mask[..., :1])], dim=-1)
+    _, states = _encode(model, batch, fed=mask, wanted=last, method=method)
+    return states.unflatten(0, batch.completion_ids.shape[:2])
 
 
 def last_hidden_states(
@@ -133,7 +139,7 @@ def last_hidden_states(
         batch = GroupedBatch(
             prompt_ids=ids, prompt_mask=mask, completion_ids=nothing.long(), completion_mask=nothing
         ).to(model.device)
-        states.append(_encode(model, batch, fed=batch.completion_mask, method=method)[0])
+        states.append(_encode(model, batch, fed=nothing, wanted=nothing, method=method)[0])
         start = stop
     if not states:
         raise ValueError("no token lists, expected at least one.")
@@ -145,7 +151,7 @@ def _predecessors(model: PreTrainedModel, batch: GroupedBatch, *, method: Method
     """(N, D) states that predict the N counted completion tokens, in the mask's order. A last token is never fed."""
     mask = batch.completion_mask
     fed = torch.cat([mask[..., 1:], torch.zeros_like(mask[..., :1])], dim=-1)
-    prompt_last, states = _encode(model, batch, fed=fed, method=method)
+    prompt_last, states = _encode(model, batch, fed=fed, wanted=fed, method=method)
     num_prompts = len(prompt_last)
     source = torch.full(mask.shape, 0, device=mask.device)
     source[..., 0] = torch.arange(num_prompts, device=mask.device)[:, None]
@@ -153,31 +159,62 @@ def _predecessors(model: PreTrainedModel, batch: GroupedBatch, *, method: Method
     return torch.cat([prompt_last, states]).index_select(0, source[mask])
 
 
-def _encode(model: PreTrainedModel, batch: GroupedBatch, *, fed: Tensor, method: Method) -> tuple[Tensor, Tensor]:
-    """(B, D) state at each prompt's last token; (N, D) states of the completion tokens where `fed` (B, G, T)."""
+def _encode(
+    model: PreTrainedModel, batch: GroupedBatch, *, fed: Tensor, wanted: Tensor, method: Method
+) -> tuple[Tensor, Tensor]:
+    """(B, D) state at each prompt's last token; (N, D) states of the completion tokens where `wanted`.
+
+    `fed`, of shape (B, G, T), says which completion tokens the model reads; `wanted` is True for some of them.
+    """
     prompt_mask = batch.prompt_mask[:, : int(batch.prompt_lengths.max())]
     prompt_ids = batch.prompt_ids[:, : prompt_mask.shape[1]]
-    fed = fed[..., : int(fed.sum(dim=-1).max()) if fed.numel() else 0]
-    completion_ids = batch.completion_ids[..., : fed.shape[2]]
-    encode = {"two_part": _encode_packed, "dense": _encode_dense, "padded": _encode_padded}[method]
-    return encode(model, prompt_ids, prompt_mask, completion_ids, fed)
+    width = int(fed.sum(dim=-1).max()) if fed.numel() else 0
+    fed, wanted = fed[..., :width], wanted[..., :width]
+    completion_ids = batch.completion_ids[..., :width]
+    if method == "two_part":
+        return _encode_packed(model, prompt_ids, prompt_mask, completion_ids, fed, wanted)
+    encode = {"dense": _encode_dense, "padded": _encode_padded}[method]
+    prompt_last, states = encode(model, prompt_ids, prompt_mask, completion_ids, fed)
+    return prompt_last, states[wanted[fed]]
 
 
 def _encode_packed(
-    model: PreTrainedModel, prompt_ids: Tensor, prompt_mask: Tensor, completion_ids: Tensor, fed: Tensor
+    model: PreTrainedModel, prompt_ids: Tensor, prompt_mask: Tensor, completion_ids: Tensor, fed: Tensor, wanted: Tensor
 ) -> tuple[Tensor, Tensor]:
     """One row without padding: all prompts, then all completions."""
     lengths = prompt_mask.sum(dim=1)
+    if fed.shape[1] == 1:
+        return _encode_single(model, prompt_ids, prompt_mask, completion_ids[:, 0], fed[:, 0], wanted[:, 0])
     positions = torch.arange(prompt_mask.shape[1], device=lengths.device).expand_as(prompt_mask)
     positions_after = lengths[:, None, None] + torch.arange(fed.shape[2], device=lengths.device).expand_as(fed)
     layout = SharedPrefix.of_masks(prompt_mask, fed, dtype=model.dtype)
-    hidden = packed_hidden(
+    states = packed_hidden(
         model,
         torch.cat([prompt_ids[prompt_mask], completion_ids[fed]]),
         torch.cat([positions[prompt_mask], positions_after[fed]]),
         layout,
+        rows=torch.cat([lengths.cumsum(0) - 1, layout.num_prompt_tokens + wanted[fed].nonzero()[:, 0]]),
     )
-    return hidden.index_select(0, lengths.cumsum(0) - 1), hidden[layout.num_prompt_tokens :]
+    return states[: len(lengths)], states[len(lengths) :]
+
+
+def _encode_single(
+    model: PreTrainedModel, prompt_ids: Tensor, prompt_mask: Tensor, tail_ids: Tensor, tail: Tensor, wanted: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Prompts with one completion each: nothing is shared, so each is one causal sequence. `tail` is (B, T)."""
+    real = torch.cat([prompt_mask, tail], dim=1)
+    lengths, prompt_lengths = real.sum(dim=1), prompt_mask.sum(dim=1)
+    grid = torch.arange(int(lengths.max()), device=real.device) < lengths[:, None]
+    positions = torch.arange(grid.shape[1], device=real.device).expand_as(grid)
+    chosen = torch.cat([torch.zeros_like(prompt_mask), wanted], dim=1)[real].nonzero()[:, 0]
+    states = packed_hidden(
+        model,
+        torch.cat([prompt_ids, tail_ids], dim=1)[real],
+        positions[grid],
+        SharedPrefix.of_masks(grid, grid.new_zeros((len(grid), 0, 0)), dtype=model.dtype),
+        rows=torch.cat([lengths.cumsum(0) - lengths + prompt_lengths - 1, chosen]),
+    )
+    return states[: len(lengths)], states[len(lengths) :]
 
 
 def _encode_dense(

@@ -6,7 +6,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tagpr.lm.batches import GroupedBatch
-from tagpr.lm.forward import completion_logprobs
+from tagpr.lm.forward import completion_logprobs, fast_method
 
 
 def completion_loss(model: PreTrainedModel, batch: GroupedBatch, *, num_tokens: int, chunk_size: int) -> Tensor:
@@ -22,6 +22,5 @@ def completion_loss(model: PreTrainedModel, batch: GroupedBatch, *, num_tokens: 
     Returns:
         () nats per token.
     """
-    # Rows are sorted by length, so there is little padding, and causal rows padded on the right need no mask.
-    scores = completion_logprobs(model, batch, temperature=1.0, method="padded", chunk_size=chunk_size)
+    scores = completion_logprobs(model, batch, temperature=1.0, method=fast_method(model), chunk_size=chunk_size)
     return -scores.logprobs.sum() / num_tokens

@@ -19,6 +19,7 @@ class Sampling:
     top_p: float
     top_k: int
     max_new_tokens: int
+    stop: tuple[str, ...] = ()  # a completion ends with the token that completes one of these
 
     def __post_init__(self) -> None:
         if self.temperature < 0 or not 0 < self.top_p <= 1 or self.top_k < 0 or self.max_new_tokens < 1:
@@ -26,6 +27,8 @@ class Sampling:
                 f"sampling is {self}, expected temperature >= 0 (0 = greedy), 0 < top_p <= 1 (1 = off), top_k >= 0 "
                 "(0 = off), max_new_tokens >= 1."
             )
+        if isinstance(self.stop, str) or not all(self.stop):
+            raise ValueError(f"sampling.stop is {self.stop!r}, expected strings of at least one character each.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,8 +37,9 @@ class Completion:
 
     token_ids: tuple[int, ...]  # with the end-of-text token where there is one; never a pad token
     logprobs: tuple[float, ...]  # natural log, of the distribution that was sampled; under greedy: at temperature 1
-    text: str  # decoded, markup kept, without the end-of-text token
-    truncated: bool  # no end-of-text token within max_new_tokens
+    text: str  # decoded, markup kept, without the end-of-text token, up to the first stop string, which is left out
+    truncated: bool  # no end-of-text token and no stop string within max_new_tokens
+    policy_logprobs: tuple[float, ...] | None = None  # before top-k and top-p; None: nothing was cut, so `logprobs`
 
 
 class RolloutEngine(ABC):
@@ -53,16 +57,18 @@ class RolloutEngine(ABC):
         *,
         num_samples: int,
         sampling: Sampling,
-        seed: int,
+        seed: int | Sequence[int],
         on_done: Callable[[int], None] | None = None,
     ) -> list[list[Completion]]:
         """`num_samples` completions of each prompt, from the model's weights as they are now.
 
         Each (prompt position, sample index) has its own random stream derived from `seed`, whatever else is in the
-        batch. The model's training mode is put back afterwards; nothing carries a gradient.
+        batch; with one seed per prompt, each (seed, sample index), wherever in the batch the prompt stands. The model's
+        training mode is put back afterwards; nothing carries a gradient.
 
         Args:
             prompts: token ids, without padding.
+            seed: one for all prompts, or one for each.
             on_done: called with the number of completions finished since its last call; the sum is len(prompts) *
                 num_samples.
         Returns:
@@ -79,14 +85,32 @@ def eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> froze
 
 
 def finish(
-    token_ids: Sequence[int], logprobs: Sequence[float], ends: frozenset[int], tokenizer: PreTrainedTokenizerBase
+    token_ids: Sequence[int],
+    logprobs: Sequence[float],
+    ends: frozenset[int],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    policy_logprobs: Sequence[float] | None = None,
+    stop: Sequence[str] = (),
 ) -> Completion:
     """A drawn token list as a Completion; what ends it, if anything, is its last token."""
     ended = bool(token_ids) and token_ids[-1] in ends
-    kept = list(token_ids[:-1] if ended else token_ids)
+    text = decoded(tokenizer, token_ids[:-1] if ended else token_ids)
+    at = first_stop(text, stop)
     return Completion(
         token_ids=tuple(token_ids),
         logprobs=tuple(logprobs),
-        text=str(tokenizer.decode(kept, skip_special_tokens=False, clean_up_tokenization_spaces=False)),
-        truncated=not ended,
+        text=text if at is None else text[:at],
+        truncated=not ended and at is None,
+        policy_logprobs=None if policy_logprobs is None else tuple(policy_logprobs),
     )
+
+
+def decoded(tokenizer: PreTrainedTokenizerBase, token_ids: Sequence[int]) -> str:
+    return str(tokenizer.decode(list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def first_stop(text: str, stop: Sequence[str]) -> int | None:
+    """Where the first stop string begins; None: nowhere."""
+    found = [at for at in (text.find(one) for one in stop) if at >= 0]
+    return min(found) if found else None

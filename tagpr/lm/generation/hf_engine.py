@@ -31,7 +31,7 @@ class HfEngine(RolloutEngine):
         *,
         num_samples: int,
         sampling: Sampling,
-        seed: int,
+        seed: int | Sequence[int],
         on_done: Callable[[int], None] | None = None,
     ) -> list[list[Completion]]:
         training = model.training
@@ -68,13 +68,17 @@ class HfEngine(RolloutEngine):
                 suppress_tokens=None if pad in ends else [pad],
                 eos_token_id=sorted(ends),
                 pad_token_id=pad,
+                stop_strings=list(sampling.stop) or None,
+                tokenizer=self.tokenizer if sampling.stop else None,
                 return_dict_in_generate=True,
                 output_logits=True,
                 output_scores=True,
             )
         tokens = out.sequences[0, ids.shape[1] :].tolist()
-        logits = torch.cat(out.scores if cut else out.logits).float()
-        if not cut and not greedy:
-            logits /= sampling.temperature
-        logprobs = logits.log_softmax(dim=1)[torch.arange(len(tokens)), tokens].tolist()
-        return finish(tokens, logprobs, ends, self.tokenizer)
+        places = torch.arange(len(tokens)), tokens
+        policy = torch.cat(out.logits).float() / (1 if greedy else sampling.temperature)
+        policy_logprobs = policy.log_softmax(dim=1)[places].tolist()
+        if not cut:
+            return finish(tokens, policy_logprobs, ends, self.tokenizer, stop=sampling.stop)
+        logprobs = torch.cat(out.scores).float().log_softmax(dim=1)[places].tolist()
+        return finish(tokens, logprobs, ends, self.tokenizer, policy_logprobs=policy_logprobs, stop=sampling.stop)

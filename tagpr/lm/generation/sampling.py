@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,8 +21,20 @@ def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return state ^ (state >> np.uint64(31))
 
 
-def row_keys(seed: int, num_prompts: int, num_samples: int) -> NDArray[np.uint64]:
-    """(num_prompts, num_samples) keys of random streams: functions of (seed, prompt position, sample index) alone."""
+def row_keys(seed: int | Sequence[int], num_prompts: int, num_samples: int) -> NDArray[np.uint64]:
+    """(num_prompts, num_samples) keys of random streams.
+
+    Functions of (seed, prompt position, sample index) alone; where each prompt has a seed of its own, of (seed, sample
+    index): a prompt's keys are then those of a call with this prompt and its seed alone.
+
+    Raises:
+        ValueError: not one seed per prompt.
+    """
+    if not isinstance(seed, int):
+        if len(seed) != num_prompts:
+            raise ValueError(f"{len(seed)} seeds for {num_prompts} prompts, expected one for all or one for each.")
+        each = [row_keys(own, 1, num_samples) for own in seed]
+        return np.concatenate(each) if each else np.zeros((0, num_samples), dtype=np.uint64)
     with np.errstate(over="ignore"):
         start = _mix(np.array([seed % 2**64], dtype=np.uint64) + _GOLDEN)
         prompts = _mix(start + _GOLDEN * np.arange(1, num_prompts + 1, dtype=np.uint64))
@@ -34,19 +48,20 @@ def uniforms(keys: NDArray[np.uint64], num_steps: int) -> Tensor:
     return torch.from_numpy((bits >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
-def choose(logits: Tensor, uniform: Tensor, *, sampling: Sampling, banned: int | None) -> tuple[Tensor, Tensor]:
-    """The next token of each row and its log-probability.
+def choose(logits: Tensor, uniform: Tensor, *, sampling: Sampling, banned: int | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The next token of each row, its log-probability when sampled, and its log-probability under the policy.
 
-    Inverse CDF: the first token whose cumulative probability exceeds the row's uniform number. The log-probability is
-    that of the distribution after temperature, top-k and top-p (in this order, as in transformers). Where nothing is
-    cut it is the policy's own, the banned token's share included, so that it equals the training pass's.
+    Inverse CDF: the first token whose cumulative probability exceeds the row's uniform number. The first of the two is
+    that of the distribution after temperature, top-k and top-p (in this order, as in transformers); the second that
+    after temperature alone, the banned token's share included, as the training pass computes it. Where nothing is cut
+    they are the same.
 
     Args:
         logits: (R, V).
         uniform: (R,) in [0, 1).
         banned: a token that is never chosen (padding).
     Returns:
-        (R,) token ids; (R,) float32 natural logs. Greedy: the likeliest token, at temperature 1.
+        (R,) token ids; twice (R,) float32 natural logs. Greedy: the likeliest token, at temperature 1.
     """
     logits = logits.float()
     if sampling.temperature not in (0, 1):
@@ -58,11 +73,14 @@ def choose(logits: Tensor, uniform: Tensor, *, sampling: Sampling, banned: int |
     if sampling.temperature == 0:
         tokens = weights.argmax(dim=1)
     elif sampling.top_p < 1 or sampling.top_k > 0:
-        weights, total = _cut(weights, sampling)
-        tokens = _invert(weights, uniform)
+        kept, kept_total = _cut(weights, sampling)
+        tokens = _invert(kept, uniform)
+        chosen = weights.gather(1, tokens[:, None])[:, 0]
+        return tokens, (chosen / kept_total).log(), (chosen / total).log()
     else:
         tokens = _invert(weights, uniform)
-    return tokens, (weights.gather(1, tokens[:, None])[:, 0] / total).log()
+    logprobs = (weights.gather(1, tokens[:, None])[:, 0] / total).log()
+    return tokens, logprobs, logprobs
 
 
 def _invert(weights: Tensor, uniform: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from tagpr.lm.attention import packed_hidden
 from tagpr.lm.backbone import special_ids
 from tagpr.lm.batches import pad_right
 from tagpr.lm.forward import output_head
-from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling, eos_ids, finish
+from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling, decoded, eos_ids, finish, first_stop
 from tagpr.lm.generation.cache import GroupCache
 from tagpr.lm.generation.decoders import Decoder, Qwen3Decoder, TransformersDecoder, fits_qwen3_decoder
 from tagpr.lm.generation.sampling import choose, row_keys, uniforms
@@ -41,7 +41,7 @@ class TorchEngine(RolloutEngine):
         *,
         num_samples: int,
         sampling: Sampling,
-        seed: int,
+        seed: int | Sequence[int],
         on_done: Callable[[int], None] | None = None,
     ) -> list[list[Completion]]:
         if empty := [position for position, prompt in enumerate(prompts) if not len(prompt)]:
@@ -100,20 +100,26 @@ class TorchEngine(RolloutEngine):
         )
         lengths = mask.sum(dim=1)
         positions = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)[mask]
-        hidden = packed_hidden(model, ids[mask], positions, cache.prefill())[lengths.cumsum(0) - 1]
+        hidden = packed_hidden(model, ids[mask], positions, cache.prefill(), rows=lengths.cumsum(0) - 1)
         logits = output_head(model)(hidden).repeat_interleave(num_samples, dim=0)
 
         rows = torch.arange(len(logits), device=logits.device)  # original number of each row of the grid
         active = torch.ones_like(rows, dtype=torch.bool)
         tokens = torch.empty((len(rows), sampling.max_new_tokens), dtype=torch.long, device=logits.device)
         logprobs = torch.empty(tokens.shape, dtype=torch.float32, device=logits.device)
+        cut = sampling.temperature > 0 and (sampling.top_p < 1 or sampling.top_k > 0)
+        policy_logprobs = torch.empty_like(logprobs) if cut else None
         num_tokens = torch.full_like(rows, sampling.max_new_tokens)
         positions = lengths.repeat_interleave(num_samples)
         for step in range(sampling.max_new_tokens):
-            chosen, chosen_logprobs = choose(logits, draws[rows, step], sampling=sampling, banned=banned)
+            chosen, chosen_logprobs, under_policy = choose(logits, draws[rows, step], sampling=sampling, banned=banned)
             tokens[rows[active], step] = chosen[active]
             logprobs[rows[active], step] = chosen_logprobs[active]
+            if policy_logprobs is not None:
+                policy_logprobs[rows[active], step] = under_policy[active]
             ended = active & torch.isin(chosen, end_ids)
+            if sampling.stop:
+                ended |= active & self._stopped(tokens[rows, : step + 1], active & ~ended, sampling.stop)
             num_tokens[rows[ended]] = step + 1
             active &= ~ended
             num_active = int(active.sum())
@@ -129,9 +135,30 @@ class TorchEngine(RolloutEngine):
         if on_done is not None and num_active:
             on_done(num_active)
 
-        lists = zip(tokens.tolist(), logprobs.tolist(), num_tokens.tolist(), strict=True)
-        flat = [finish(row[:count], values[:count], ends, self.tokenizer) for row, values, count in lists]
+        uncut = [None] * len(tokens) if policy_logprobs is None else policy_logprobs.tolist()
+        lists = zip(tokens.tolist(), logprobs.tolist(), uncut, num_tokens.tolist(), strict=True)
+        flat = [
+            finish(
+                row[:count],
+                values[:count],
+                ends,
+                self.tokenizer,
+                policy_logprobs=None if own is None else own[:count],
+                stop=sampling.stop,
+            )
+            for row, values, own, count in lists
+        ]
         return [flat[start : start + num_samples] for start in range(0, len(flat), num_samples)]
+
+    def _stopped(self, drawn: Tensor, candidates: Tensor, stop: Sequence[str]) -> Tensor:
+        """(R,) True for those of the candidate rows whose newest tokens complete a stop string."""
+        # A character is at most four bytes, and a token at least one: no stop string reaches further back.
+        longest = 4 * max(len(one) for one in stop) + 4
+        stopped = torch.zeros_like(candidates)
+        for row in candidates.nonzero()[:, 0].tolist():
+            text = decoded(self.tokenizer, drawn[row, -longest:].tolist())
+            stopped[row] = first_stop(text, stop) is not None
+        return stopped
 
 
 def _shrink(cache: GroupCache, active: Tensor) -> Tensor | None:

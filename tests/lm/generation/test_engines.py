@@ -130,6 +130,54 @@ def test_what_top_p_and_top_k_leave_is_what_is_drawn(ending_model: PreTrainedMod
                 assert next(values) == pytest.approx(float((kept[place] / kept.sum()).log()), abs=1e-4)
 
 
+def test_the_policys_logprobs_are_kept_apart_from_the_sampled_ones(
+    ending_model: PreTrainedModel, engine: TorchEngine, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    for each in (engine, HfEngine(tokenizer=tokenizer)):
+        groups = each.generate(ending_model, PROMPTS, num_samples=2, sampling=CUT, seed=1)
+        apart = torch.tensor([value for group in groups for one in group for value in one.policy_logprobs or ()])
+        expected = recomputed(ending_model, groups, CUT.temperature).detach()
+        torch.testing.assert_close(apart, expected, atol=1e-5, rtol=0)
+        assert (told(groups) > expected + 1e-3).any(), "what is cut makes the rest likelier"
+        (uncut,) = each.generate(ending_model, PROMPTS[:1], num_samples=1, sampling=PLAIN, seed=1)
+        assert uncut[0].policy_logprobs is None
+
+
+def test_a_prompt_with_a_seed_of_its_own_may_stand_anywhere(ending_model: PreTrainedModel, engine: TorchEngine) -> None:
+    seeds = [11, 12, 13, 14, 15]
+    groups = engine.generate(ending_model, PROMPTS, num_samples=3, sampling=PLAIN, seed=seeds)
+    turned = engine.generate(ending_model, PROMPTS[::-1], num_samples=3, sampling=PLAIN, seed=seeds[::-1])
+    assert ids(turned) == ids(groups)[::-1]
+    (alone,) = engine.generate(ending_model, PROMPTS[2:3], num_samples=3, sampling=PLAIN, seed=[13])
+    assert ids([alone])[0] == ids(groups)[2]
+
+
+def test_a_stop_string_ends_a_completion(
+    make_model: MakeModel, engine: TorchEngine, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """The stop is two tokens that greedy decoding writes; other rows go on, and the reference agrees."""
+    model = make_model()
+    free = engine.generate(model, PROMPTS, num_samples=1, sampling=GREEDY, seed=0)
+    pairs = [one.token_ids[at : at + 2] for (one,) in free for at in range(3, 20)]
+    pair = next(pair for pair in pairs if all(33 <= token < 127 for token in pair))
+    stop = tokenizer.decode(list(pair))
+    sampling = Sampling(temperature=0, top_p=1, top_k=0, max_new_tokens=24, stop=("never this", stop))
+    groups = engine.generate(model, PROMPTS, num_samples=1, sampling=sampling, seed=0)
+    theirs = HfEngine(tokenizer=tokenizer).generate(model, PROMPTS, num_samples=1, sampling=sampling, seed=0)
+    assert [[(one.token_ids, one.text, one.truncated) for one in group] for group in groups] == [
+        [(one.token_ids, one.text, one.truncated) for one in group] for group in theirs
+    ]
+    stopped = [one for (one,) in groups if len(one.token_ids) < 24]
+    assert stopped
+    assert len(stopped) < len(PROMPTS)
+    for one in stopped:
+        assert one.token_ids[-2:] == pair
+        assert stop not in one.text
+        assert not one.truncated
+    for (one,), (whole,) in zip(groups, free, strict=True):
+        assert one.token_ids == whole.token_ids[: len(one.token_ids)]
+
+
 def test_every_completion_ends_or_is_truncated(ending_model: PreTrainedModel, engine: TorchEngine) -> None:
     finished: list[int] = []
     groups = engine.generate(ending_model, PROMPTS, num_samples=4, sampling=PLAIN, seed=5, on_done=finished.append)

@@ -21,7 +21,7 @@ def settings_with(*, temperature: float = 1.0, top_p: float = 1.0, top_k: int = 
 
 def drawn(sampling: Sampling, numbers: list[float], *, banned: int | None = None) -> tuple[list[int], list[float]]:
     uniform = torch.tensor(numbers, dtype=torch.float64)
-    tokens, logprobs = choose(LOGITS.expand(len(numbers), -1), uniform, sampling=sampling, banned=banned)
+    tokens, logprobs, _ = choose(LOGITS.expand(len(numbers), -1), uniform, sampling=sampling, banned=banned)
     return tokens.tolist(), logprobs.exp().tolist()
 
 
@@ -78,17 +78,35 @@ def test_greedy_gives_the_policys_own_probability() -> None:
 )
 def test_an_impossible_token_is_never_chosen(logits: list[float], number: float, top_p: float, top_k: int) -> None:
     sampling = settings_with(top_p=top_p, top_k=top_k)
-    token, logprob = choose(
+    token, logprob, _ = choose(
         torch.tensor([logits]), torch.tensor([number], dtype=torch.float64), sampling=sampling, banned=None
     )
     assert math.isfinite(logits[int(token)])
     assert -70 < float(logprob) <= 1e-6
 
 
+def test_the_policys_own_probability_is_kept_beside_the_cut_one() -> None:
+    """Top-k 2 of (1/2, 1/4, 1/8, 1/8) makes 2/3 and 1/3 of 1/2 and 1/4."""
+    uniform = torch.tensor([0.1, 0.9], dtype=torch.float64)
+    tokens, sampled, policy = choose(LOGITS.expand(2, -1), uniform, sampling=settings_with(top_k=2), banned=None)
+    assert tokens.tolist() == [0, 1]
+    assert sampled.exp().tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert policy.exp().tolist() == pytest.approx([1 / 2, 1 / 4])
+
+
+def test_a_prompts_own_seed_is_all_that_counts() -> None:
+    keys = row_keys([5, 9, 5], 3, 4)
+    assert (keys[0] == keys[2]).all()
+    assert (keys[1] == row_keys([9], 1, 4)[0]).all()
+    assert (keys[1] == row_keys(9, 1, 4)[0]).all()
+    with pytest.raises(ValueError, match="2 seeds for 3 prompts"):
+        row_keys([1, 2], 3, 4)
+
+
 def test_frequencies_follow_the_probabilities() -> None:
     """20,000 draws: the standard error of a share of 1/2 is .0035."""
     numbers = uniforms(row_keys(3, 200, 1).flatten(), 100).flatten()
-    tokens, _ = choose(LOGITS.expand(len(numbers), -1), numbers, sampling=settings_with(), banned=None)
+    tokens, *_ = choose(LOGITS.expand(len(numbers), -1), numbers, sampling=settings_with(), banned=None)
     shares = torch.bincount(tokens, minlength=4) / len(tokens)
     torch.testing.assert_close(shares, LOGITS.exp()[0], atol=0.014, rtol=0)
 
@@ -113,3 +131,9 @@ def test_streams_depend_on_seed_prompt_and_sample_alone() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="expected temperature >= 0"):
         settings_with(**wrong)
+
+
+@pytest.mark.parametrize("stop", ["</think>", ("",)])
+def test_impossible_stop_strings_are_refused(stop: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="expected strings of at least one character"):
+        Sampling(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=1, stop=stop)
