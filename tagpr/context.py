@@ -64,13 +64,21 @@ class StageContext:
     stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
-    def progress(self, description: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
+    def progress(
+        self, description: str, total: int, done: int = 0, *, leaves: bool = True
+    ) -> Iterator[Callable[..., None]]:
         """A progress bar with time left: `with context.progress("sampling", total=n) as advance: advance();
-        advance(8, note="loss 1.2")`."""
+        advance(8, note="loss 1.2")`.
+
+        Args:
+            leaves: `advance` raises StopRequested once `stop` is set; False for work that saves first and then leaves.
+        """
         bar = self.view.start(description, total)
 
         def advance(steps: int = 1, note: str = "") -> None:
             self.view.advance(bar, steps, note)
+            if leaves and self.stop.is_set():
+                raise StopRequested
 
         try:
             if done:
