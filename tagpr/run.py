@@ -160,6 +160,8 @@ def _plan_or_run(cfg: DictConfig) -> None:
     os.environ["OMP_NUM_THREADS"] = str(cfg.trainer.threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if cfg.trainer.devices > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # each rank would say that no parameter goes unused
     _check(cfg)
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith("ablation=")]
 
@@ -197,8 +199,29 @@ def _check(cfg: DictConfig) -> None:
                 f"rl.order names the stage {name!r}, but rl.stages has {', '.join(sorted(cfg.rl.stages)) or 'none'}. "
                 "Name one of these, or take another option of rl."
             )
+    _check_trainer(cfg)
     if cfg.evaluation.people.splits == []:
         raise UserError("evaluation.people.splits is empty. Name at least one of train, dev, test.")
+
+
+def _check_trainer(cfg: DictConfig) -> None:
+    devices, strategy = cfg.trainer.devices, cfg.trainer.strategy
+    if devices < 1 or strategy not in ("auto", "ddp"):
+        raise UserError(
+            f"trainer.devices={devices} with trainer.strategy={strategy}: expected at least one device, and auto or ddp "
+            "(every process holds the whole model). Sharded strategies are not supported."
+        )
+    if devices > 1 and "LOCAL_RANK" in os.environ:
+        raise UserError(
+            "LOCAL_RANK is set, as by torchrun: tagpr starts its own processes. Start it once, with "
+            f"trainer.devices={devices}."
+        )
+    for name, size in (("sft.batch_size", cfg.sft.batch_size), ("prmu.blocks_per_step", cfg.prmu.blocks_per_step)):
+        if size % devices:
+            raise UserError(
+                f"{name}={size} cannot be shared evenly by trainer.devices={devices} processes: choose a multiple of "
+                f"{devices}."
+            )
 
 
 def _selected(graph: Graph, *, until: str | None, only: str | None, force: str | None) -> list[Stage]:

@@ -245,8 +245,8 @@ class Chains(Choice):
 @dataclass
 class TrainerSettings:
     accelerator: str = MISSING  # cpu or gpu
-    devices: int = MISSING
-    strategy: str = MISSING  # a Lightning strategy: auto, ddp, ...
+    devices: int = MISSING  # processes that share every batch of training, on one machine
+    strategy: str = MISSING  # auto or ddp
     precision: str = MISSING  # 32-true, bf16-mixed or bf16-true
     threads: int = MISSING  # of torch, within one process
     checkpoint_every: int = MISSING  # optimizer steps

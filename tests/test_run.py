@@ -120,7 +120,7 @@ def test_a_stop_signal_reaches_the_stage_and_ends_the_run(smoke, rooms):
     before = signal.getsignal(signal.SIGTERM)
     rooms.act = stop
     answer = smoke("until=chains")
-    assert (answer.code, rooms.ran) == (130, ["records"])
+    assert (answer.code, rooms.ran) == (143, ["records"])
     assert "Stopping after this step" in answer.err
     assert "the same command goes on from there" in answer.err
     assert signal.getsignal(signal.SIGTERM) is before

@@ -18,6 +18,7 @@ from tagpr.context import ProgressView, StageContext, StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.cache import ArtifactCache, Meter
 from tagpr.pipeline.graph import ENTRIES, Stage
+from tagpr.pipeline.ranks import HelperTask, helpers
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -133,9 +134,13 @@ class Executor:
         meter = Meter()
         try:
             parts = {name: _build(node) for name, node in stage.groups.items()}
-            counts = importlib.import_module(ENTRIES[stage.kind]).run(
-                **parts, inputs=inputs, output=output, context=context
-            )
+            task = HelperTask(
+                entry=ENTRIES[stage.kind], groups=dict(stage.groups), inputs=inputs, checkpoints=checkpoints,
+                stage=stage.label, seed=stage.seed,
+            )  # fmt: skip
+            number = stage.groups["trainer"].devices if "trainer" in stage.groups else 1
+            with helpers(task, number=number, build=_build):
+                counts = importlib.import_module(task.entry).run(**parts, inputs=inputs, output=output, context=context)
         except Exception as error:
             self.cache.drop_unresumable(stage.name, stage.fingerprint)
             if isinstance(error, StopRequested):

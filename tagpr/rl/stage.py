@@ -101,7 +101,13 @@ def run(
         collate=lambda indices, generator: indices,
         seed=context.seed,
         repeats=rl.updates_per_window,
+        sliced=False,
     )
+    if rl.prompts_per_window < trainer.devices:
+        raise BadInputError(
+            f"rl.prompts_per_window={rl.prompts_per_window} leaves some of trainer.devices={trainer.devices} processes "
+            "without a prompt: give each at least one."
+        )
     rollouts_folder = context.checkpoints / "rollouts"
     scoring = {"temperature": rl.temperature, "method": rl.method, "chunk_size": rl.chunk_size}
     module = RlModule(

@@ -55,6 +55,7 @@ class RolloutEngine(ABC):
         sampling: Sampling,
         seed: int,
         on_done: Callable[[int], None] | None = None,
+        positions: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         """`num_samples` completions of each prompt, from the model's weights as they are now.
 
@@ -65,6 +66,8 @@ class RolloutEngine(ABC):
             prompts: token ids, without padding.
             on_done: called with the number of completions finished since its last call; the sum is len(prompts) *
                 num_samples.
+            positions: place of each prompt in the whole request, where this is a share of it: together the shares draw
+                what the whole would.
         Returns:
             [prompt][sample], in the order given.
         """
