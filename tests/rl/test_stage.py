@@ -95,6 +95,8 @@ def run_stage(
     stop: Event | None = None,
     share=1.0,
     with_fours=True,
+    devices: int = 1,
+    rank: int = 0,
     **changes: Any,
 ) -> dict[str, int | float]:
     """One stage in `folder`; `output` begins empty each time, `checkpoints` stays, as in the pipeline."""
@@ -121,7 +123,7 @@ def run_stage(
         tags=tags,
         trainer=TrainerSettings(
             accelerator="cpu",
-            devices=1,
+            devices=devices,
             strategy="auto",
             precision="32-true",
             threads=1,
@@ -131,7 +133,11 @@ def run_stage(
         inputs=inputs,
         output=output,
         context=StageContext(
-            stage="rl_guided", seed=3, checkpoints=folder / "checkpoints", stop=stop if stop is not None else Event()
+            stage="rl_guided",
+            seed=3,
+            checkpoints=folder / "checkpoints",
+            stop=stop if stop is not None else Event(),
+            rank=rank,
         ),
     )
 

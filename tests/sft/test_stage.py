@@ -67,15 +67,20 @@ def inputs(folder: Path, records: dict[str, Record], make_chain: Any) -> dict[st
 
 def run_stage(folder: Path, inputs: dict[str, Path], *, name: str, backbone: Backbone, style: Any, **changes: Any):
     output = folder / name / "output"
+    trainer, rank = changes.pop("trainer", TRAINER), changes.pop("rank", 0)
     output.mkdir(parents=True, exist_ok=True)
     context = StageContext(
-        stage="sft", seed=3, checkpoints=folder / name / "checkpoints", stop=changes.pop("stop", threading.Event())
+        stage="sft",
+        seed=3,
+        checkpoints=folder / name / "checkpoints",
+        stop=changes.pop("stop", threading.Event()),
+        rank=rank,
     )
     counts = run(
         backbone=backbone,
         prompt=style,
         sft=replace(SETTINGS, **changes),
-        trainer=TRAINER,
+        trainer=trainer,
         inputs=inputs,
         output=output,
         context=context,
