@@ -14,7 +14,6 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -208,7 +207,7 @@ def _check_trainer(cfg: DictConfig) -> None:
     devices, strategy = cfg.trainer.devices, cfg.trainer.strategy
     if devices < 1 or strategy not in ("auto", "ddp"):
         raise UserError(
-            f"trainer.devices={devices} with trainer.strategy={strategy}: expected at least one device, and auto or ddp "
+            f"trainer.devices={devices} with trainer.strategy={strategy}: expected devices >= 1, and auto or ddp "
             "(every process holds the whole model). Sharded strategies are not supported."
         )
     if devices > 1 and "LOCAL_RANK" in os.environ:

@@ -406,6 +406,19 @@ class FreshBackbone(Backbone):
 
 
 @dataclass
+class Adapter(Choice):
+    """Base of the group, and all that full training takes."""
+
+
+@dataclass
+class LoraAdapter(Adapter):
+    rank: int = MISSING
+    alpha: float = MISSING  # the adapter's product is scaled by alpha / rank
+    dropout: float = MISSING
+    target_modules: list[str] = MISSING  # names of linear layers
+
+
+@dataclass
 class Engine(Choice):
     """Base of the group, and all that the reference engine takes. Built partially: a stage adds the tokenizer."""
 
@@ -661,6 +674,7 @@ class Config:
     tagger: Tagger = MISSING
     chains: Chains = MISSING
     backbone: Backbone = MISSING
+    adapter: Adapter = MISSING
     engine: Engine = MISSING
     sft: Sft = MISSING
     pairs: Pairs = MISSING
@@ -698,6 +712,8 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("backbone", "schema_backbone", Backbone),
     ("backbone", "schema_pretrained", PretrainedBackbone),
     ("backbone", "schema_fresh", FreshBackbone),
+    ("adapter", "schema_adapter", Adapter),
+    ("adapter", "schema_lora", LoraAdapter),
     ("engine", "schema_engine", Engine),
     ("engine", "schema_torch_engine", TorchEngine),
     ("trainer", "schema_trainer", TrainerSettings),

@@ -1,12 +1,13 @@
-"""Kill -9 a training stage of the real command at random moments, let it go on, and compare with an undisturbed run.
+"""Kill -9 a training stage of the real command at random moments, let it go on, compare with an undisturbed run.
 
-Each stage (sft, prmu, rl_guided) is trained once without a disturbance. Then, in a copy of the cache without it, the same
-command is started again and again: each start is killed when its metrics show a step drawn at random, after a random
-share of a second more, wherever it is then (start of a step, sampling, a checkpoint half written). After the last kill it
-runs to its end. What must agree: sha256 of the final weights; every row of metrics.csv but speeds; every rollout, each
-(step, question, sample) once and none missing.
+Each stage (sft, prmu, rl_guided) is trained once without a disturbance. Then, in a copy of the cache without it, the
+same command is started again and again: each start is killed when its metrics show a step drawn at random, after a
+random share of a second more, wherever it is then (start of a step, sampling, a checkpoint half written). After the
+last kill it runs to its end. What must agree: sha256 of the final weights; every row of metrics.csv but speeds; every
+rollout, each (step, question, sample) once and none missing.
 
-    python experiments/resume/kill.py FOLDER                        # about half an hour on one thread
+    python experiments/resume/kill.py FOLDER                        # each start a process of its own
+    python experiments/resume/kill.py FOLDER --fork                 # forks of one that has imported all: the fastest
     python experiments/resume/kill.py FOLDER --set trainer=cpu_ddp  # two processes per stage
 """
 
@@ -14,7 +15,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -22,11 +25,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pandas as pd
+
+from tagpr.pipeline.graph import ENTRIES
 
 # Small, but each stage passes its data more than once, and RL takes several steps from a window of rollouts.
 SETTINGS = (
@@ -35,14 +40,16 @@ SETTINGS = (
     "logger=none",
     "trainer.threads=1",
     "trainer.checkpoint_every=3",
-    "sft.steps=48",
+    "sft.steps=36",
     "sft.batch_size=24",
-    "prmu.steps=48",
+    "prmu.steps=36",
     "prmu.blocks_per_step=8",
-    "rl.steps=96",
-    "rl.prompts_per_window=4",
-    "rl.rollouts_per_prompt=4",
+    "rl.steps=72",
+    "rl.prompts_per_window=24",
+    "rl.rollouts_per_prompt=2",
     "rl.updates_per_window=3",
+    "rl.max_new_tokens=64",
+    "rl.guard.max_truncated=1.0",
 )
 STAGES = ("sft", "prmu", "rl_guided")
 WEIGHTS = {"sft": "policy", "prmu": "model", "rl_guided": "policy"}
@@ -67,15 +74,61 @@ class Result:
     sha256: str  # of the final weights, first 16 digits
 
 
-def start(runs: Path, overrides: Sequence[str], *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tagpr.run", *SETTINGS, *overrides, f"paths.runs={runs}", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+class Command:
+    """`tagpr` with arguments, started and waited for.
+
+    Args:
+        overrides: further settings of every start.
+        fork: a fork of this process calls the command's own `main`, imports made already.
+    """
+
+    def __init__(self, overrides: Sequence[str], *, fork: bool) -> None:
+        self.overrides = overrides
+        self.fork = fork
+        if fork:
+            import_everything()
+
+    def start(self, runs: Path, *arguments: str) -> Started:
+        given = [*SETTINGS, *self.overrides, f"paths.runs={runs}", *arguments]
+        runs.mkdir(parents=True, exist_ok=True)
+        log = runs / "printed.txt"
+        if self.fork:
+            process = multiprocessing.get_context("fork").Process(target=_main, args=(given, log))
+            process.start()
+            assert process.pid is not None
+            return Started(pid=process.pid, log=log, poll=lambda: process.exitcode, wait=process.join)
+        with open(log, "w") as file:
+            spawned = subprocess.Popen([sys.executable, "-m", "tagpr.run", *given], stdout=file, stderr=file)
+        return Started(pid=spawned.pid, log=log, poll=spawned.poll, wait=spawned.wait)
+
+    def finish(self, runs: Path, *arguments: str) -> None:
+        started = self.start(runs, *arguments)
+        started.wait()
+        if started.poll():
+            sys.exit(f"{arguments} ended with {started.poll()}:\n{started.log.read_text()}")
 
 
-def finish(process: subprocess.Popen[str]) -> None:
-    printed, _ = process.communicate()
-    if process.returncode:
-        sys.exit(f"{process.args}\nended with {process.returncode}:\n{printed}")
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    pid: int
+    log: Path  # what it prints
+    poll: Callable[[], int | None]
+    wait: Callable[[], object]
+
+
+def import_everything() -> None:
+    for name in ("tagpr.run", *ENTRIES.values(), "tagpr.console", "tagpr.run_folder"):
+        importlib.import_module(name)
+
+
+def _main(arguments: Sequence[str], log: Path) -> None:
+    from tagpr.run import main
+
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.argv = ["tagpr", *arguments]
+    main()
 
 
 def finished_folder(runs: Path, stage: str) -> Path:
@@ -115,26 +168,28 @@ def newest_checkpoint(checkpoints: Path) -> int:
     return max((int(path.stem.removeprefix("step_")) for path in checkpoints.glob("step_*.ckpt")), default=0)
 
 
-def kill_at(runs: Path, stage: str, overrides: Sequence[str], *, step: int, delay: float) -> tuple[int, int]:
+def kill_at(command: Command, runs: Path, stage: str, *, step: int, delay: float) -> tuple[int, int]:
     """Start, kill once `step` is done and `delay` seconds have passed; (last step done, newest checkpoint) then."""
-    process = start(runs, overrides, f"only={stage}")
+    started = command.start(runs, f"only={stage}")
     work = runs / "cache" / stage
-    while process.poll() is None:
+    while started.poll() is None:
         found = list(work.glob(".*.work/checkpoints"))
         if found and last_step(found[0]) >= step:
             break
         time.sleep(0.01)
     time.sleep(delay)
-    os.kill(process.pid, signal.SIGKILL)
-    printed, _ = process.communicate()
-    if process.returncode != -signal.SIGKILL:
-        sys.exit(f"{stage} was to be killed after step {step}, but ended with {process.returncode}:\n{printed}")
+    if started.poll() is None:
+        os.kill(started.pid, signal.SIGKILL)
+    started.wait()
+    if started.poll() != -signal.SIGKILL:
+        printed = started.log.read_text()
+        sys.exit(f"{stage} was to be killed after step {step}, but ended with {started.poll()}:\n{printed}")
     (checkpoints,) = work.glob(".*.work/checkpoints")
     return last_step(checkpoints), newest_checkpoint(checkpoints)
 
 
 def disturbed(
-    whole: Path, folder: Path, stage: str, overrides: Sequence[str], *, run: int, kills: int, draw: random.Random
+    command: Command, whole: Path, folder: Path, stage: str, *, run: int, kills: int, draw: random.Random
 ) -> Result:
     """One run of `stage` with `kills` kills, compared with the undisturbed one."""
     runs = folder / f"{stage}_{run}"
@@ -146,11 +201,11 @@ def disturbed(
     seconds_per_step = json.loads((expected / "manifest.json").read_text())["seconds"] / steps
     done, resumed = [], []
     for step in sorted(draw.sample(range(1, steps - 2), kills)):
-        at, checkpoint = kill_at(runs, stage, overrides, step=step, delay=draw.uniform(0.0, 1.5 * seconds_per_step))
+        at, checkpoint = kill_at(command, runs, stage, step=step, delay=draw.uniform(0.0, 1.5 * seconds_per_step))
         done.append(at)
         resumed.append(checkpoint)
         print(f"  {stage} run {run}: killed after step {at}, checkpoint {checkpoint}", file=sys.stderr, flush=True)
-    finish(start(runs, overrides, f"only={stage}"))
+    command.finish(runs, f"only={stage}")
     found = finished_folder(runs, stage)
     ours, theirs = rollouts(found), rollouts(expected)
     keys = ["step", "record_id", "sample_index"]
@@ -180,14 +235,16 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=5, help="kills in each run (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings of the command")
+    parser.add_argument("--fork", action="store_true", help="fork instead of starting anew")
     arguments = parser.parse_args()
     draw = random.Random(arguments.seed)
     whole = arguments.folder / "whole"
-    finish(start(whole, arguments.set, "until=rl_guided"))
+    command = Command(arguments.set, fork=arguments.fork)
+    command.finish(whole, "until=rl_guided")
     results = []
     for stage in arguments.stages:
         for run in range(arguments.runs):
-            result = disturbed(whole, arguments.folder, stage, arguments.set, run=run, kills=arguments.kills, draw=draw)
+            result = disturbed(command, whole, arguments.folder, stage, run=run, kills=arguments.kills, draw=draw)
             results.append(result)
             print(json.dumps(asdict(result)), flush=True)
     exact = all(r.same_weights and r.same_metrics and r.same_rollouts and not r.rollouts_double for r in results)

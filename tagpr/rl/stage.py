@@ -16,7 +16,8 @@ from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext
 from tagpr.data.prompts import PromptBuilder, PromptStyle
 from tagpr.errors import BadInputError
-from tagpr.lm.backbone import Backbone, load_tokenizer, save_policy
+from tagpr.lm.adapter import Adapter
+from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.forward import Method, check_against_padded, completion_logprobs
 from tagpr.lm.generation.base import RolloutEngine, Sampling
 from tagpr.rl.guards import WindowGuard
@@ -72,6 +73,7 @@ def run(
     advantage: Advantage,
     policy_loss: PolicyLoss,
     backbone: Backbone,
+    adapter: Adapter,
     engine: Callable[..., RolloutEngine],
     prompt: PromptStyle,
     tags: TagVocabulary,
@@ -90,7 +92,8 @@ def run(
     seed_everything(context.seed)
     num_steps = round(rl.steps * rl_stage.share)
     tokenizer = load_tokenizer(inputs["policy"] / "policy")
-    policy = backbone.load(inputs["policy"] / "policy")
+    load = partial(backbone.load, inputs["policy"] / "policy")
+    policy = adapter.attach(load())
     builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
     prompts, dev_prompts = _read_prompts(inputs["records"], rl, builder)
     _check_room(prompts + dev_prompts, rl, num_positions=policy.config.max_position_embeddings)
@@ -138,7 +141,7 @@ def run(
         context=context,
         validate_every=rl.dev_every if dev_prompts else 0,
     )
-    save_policy(policy, tokenizer, output / "policy")
+    adapter.save(policy, tokenizer, output, base=load)
     # They were written beside the checkpoints, because `output` does not survive a kill.
     shutil.copytree(rollouts_folder, output / "rollouts")
     asked = _asked(loader, prompts, num_steps)

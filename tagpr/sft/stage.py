@@ -9,7 +9,8 @@ from pathlib import Path
 from tagpr.context import StageContext
 from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.errors import BadInputError
-from tagpr.lm.backbone import Backbone, save_policy
+from tagpr.lm.adapter import Adapter
+from tagpr.lm.backbone import Backbone
 from tagpr.schema import TrainerSettings
 from tagpr.sft.datamodule import collate_examples, encode_chains, make_batch, split_examples
 from tagpr.sft.module import SftModule
@@ -36,6 +37,7 @@ class SftSettings:
 def run(
     *,
     backbone: Backbone,
+    adapter: Adapter,
     prompt: PromptStyle,
     sft: SftSettings,
     trainer: TrainerSettings,
@@ -53,7 +55,7 @@ def run(
     """
     seed_everything(context.seed)
     tokenizer = backbone.tokenizer()
-    policy = backbone.policy().train()
+    policy = adapter.attach(backbone.policy()).train()
     builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
     # A prompt that leaves no room for any completion shows before training; longer chains are checked one by one.
     check_fits_context(builder, context_tokens=policy.config.max_position_embeddings, completion_tokens=1)
@@ -94,7 +96,7 @@ def run(
         context=context,
         validate_every=sft.validate_every,
     )
-    save_policy(policy, tokenizer, output / "policy")
+    adapter.save(policy, tokenizer, output, base=backbone.policy)
     seen = [divmod(step, loader.steps_per_epoch) for step in range(sft.steps)]
     return {
         "steps": result.steps,

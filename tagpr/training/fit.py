@@ -17,7 +17,6 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.utilities.warnings import PossibleUserWarning
-
 from pytorch_lightning.strategies import DDPStrategy
 
 from tagpr.context import RankDone, StageContext, StopRequested
@@ -119,6 +118,8 @@ def fit(
             # Lightning's own sampler would shuffle again: ranks are sliced by the loader.
             use_distributed_sampler=False,
         )
+        if _frozen(module):
+            module.strict_loading = False  # checkpoints leave frozen weights out
         trainer.fit(module, _Steps(loader, num_steps), ckpt_path=checkpoint, weights_only=True)
         if trainer.global_step != num_steps:
             raise RuntimeError(f"Training ended at step {trainer.global_step} of {num_steps}.")
@@ -258,6 +259,9 @@ class _EachStep(pl.Callback):
         if trainer.world_size > 1:
             rng = [None] * trainer.world_size
             torch.distributed.all_gather_object(rng, rng_state())
+        # Frozen weights are the start's, which a resumed stage loads again.
+        for name in _frozen(pl_module):
+            checkpoint["state_dict"].pop(name)
         checkpoint["tagpr"] = {
             "rng": rng,
             "seconds": self.seconds,
@@ -290,6 +294,11 @@ def _validated(module: ManualModule) -> dict[str, float]:
     for part, training in was_training.items():
         part.training = training
     return metrics
+
+
+def _frozen(module: torch.nn.Module) -> list[str]:
+    """Names of parameters that are not trained, tied ones by each of their names."""
+    return [name for name, one in module.named_parameters(remove_duplicate=False) if not one.requires_grad]
 
 
 def _strategy(settings: TrainerSettings) -> str | DDPStrategy:

@@ -60,8 +60,8 @@ class ResumableLoader:
             return
         if self.batch_size % world_size:
             raise BadInputError(
-                f"a batch of {self.batch_size} cannot be shared evenly by trainer.devices={world_size} processes: choose "
-                f"a batch size that is a multiple of {world_size}."
+                f"a batch of {self.batch_size} cannot be shared evenly by trainer.devices={world_size} processes: "
+                f"choose a batch size that is a multiple of {world_size}."
             )
         self.rank, self.world_size = rank, world_size
 

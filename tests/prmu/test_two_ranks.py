@@ -1,5 +1,6 @@
 """Two processes learn from the pairs as one does: histories are thinned alike wherever a block lies."""
 
+# ruff: noqa: F811 (fixtures of the neighbouring file are arguments here)
 from __future__ import annotations
 
 import csv

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 from tagpr.context import StageContext, StopRequested
 from tagpr.data.prompts import CompactStyle
 from tagpr.errors import BadInputError
+from tagpr.lm.adapter import Adapter, LoraAdapter, NoAdapter
 from tagpr.lm.backbone import Backbone, save_policy
 from tagpr.lm.generation.torch_engine import TorchEngine
 from tagpr.rl.advantages import group
@@ -95,6 +96,7 @@ def run_stage(
     stop: Event | None = None,
     share=1.0,
     with_fours=True,
+    adapter: Adapter = NoAdapter(),
     devices: int = 1,
     rank: int = 0,
     **changes: Any,
@@ -118,6 +120,7 @@ def run_stage(
         advantage=group,
         policy_loss=partial(grpo, clip_low=0.2, clip_high=0.2),
         backbone=backbone,
+        adapter=adapter,
         engine=partial(TorchEngine, max_tokens=1024),
         prompt=CompactStyle(thinking=False, query_tokens=20, history_tokens=20, entry_tokens=10, order="ranked"),
         tags=tags,
@@ -205,6 +208,24 @@ def test_a_stopped_run_goes_on_exactly(tmp_path: Path, inputs, backbone, no_tags
         for name in [name for name in row if "/speed/" in name]:
             del row[name]
     assert ours == theirs
+
+
+LORA = LoraAdapter(rank=2, alpha=4.0, dropout=0.0, target_modules=["q_proj", "o_proj", "up_proj"])
+
+
+def test_lora_resumes_exactly_and_the_engine_writes_what_the_adapter_learned(
+    tmp_path: Path, inputs, backbone, no_tags
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    run_stage(whole, inputs, backbone, no_tags, adapter=LORA)
+    with pytest.raises(StopRequested):
+        run_stage(stopped, inputs, backbone, no_tags, adapter=LORA, stop=Interrupt(3))  # between two steps of a window
+    run_stage(stopped, inputs, backbone, no_tags, adapter=LORA)
+    for file in ("adapter/adapter_model.safetensors", "policy/model.safetensors"):
+        assert (stopped / "output" / file).read_bytes() == (whole / "output" / file).read_bytes()
+    assert read_rollouts(stopped / "output" / "rollouts") == read_rollouts(whole / "output" / "rollouts")
+    # On policy at the first step of every window: the engine samples with the adapter as it is then.
+    assert [abs(float(row["rl/policy/ratio"]) - 1) < 1e-5 for row in metrics_of(whole)[::2]] == [True] * 3
 
 
 def test_micro_batches_do_not_change_the_update(tmp_path: Path, inputs, backbone, no_tags, uninterrupted) -> None:

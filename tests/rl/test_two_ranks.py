@@ -1,5 +1,6 @@
 """Two processes draw, are paid and learn as one does, and stop and go on together."""
 
+# ruff: noqa: F811 (fixtures of the neighbouring file are arguments here)
 from __future__ import annotations
 
 from functools import partial

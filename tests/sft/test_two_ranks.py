@@ -1,5 +1,6 @@
 """Two processes learn the chains as one does."""
 
+# ruff: noqa: F811 (fixtures of the neighbouring file are arguments here)
 from __future__ import annotations
 
 from pathlib import Path
