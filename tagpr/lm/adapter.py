@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,15 +96,15 @@ class LoraAdapter(Adapter):
                 f"{', '.join(sorted(present - {'lm_head'}))}. Name some of these."
             )
         training = policy.training
-        policy.add_adapter(
-            LoraConfig(
-                r=self.rank,
-                lora_alpha=self.alpha,  # pyright: ignore[reportArgumentType]  (a float serves as well)
-                lora_dropout=self.dropout,
-                target_modules=list(self.target_modules),
-                task_type="CAUSAL_LM",
-            )
+        settings = LoraConfig(
+            r=self.rank,
+            lora_alpha=self.alpha,  # pyright: ignore[reportArgumentType]  (a float serves as well)
+            lora_dropout=self.dropout,
+            target_modules=list(self.target_modules),
+            task_type="CAUSAL_LM",
         )
+        with _quiet():
+            policy.add_adapter(settings)
         return policy.train(training)
 
     def save(
@@ -117,14 +118,21 @@ class LoraAdapter(Adapter):
         """Besides `policy/`, merged, `adapter/` as peft loads it on the stage's own start."""
         from peft import PeftModel
 
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+        with _quiet():
             policy.save_pretrained(output / "adapter")
             _forget_places(output / "adapter" / "adapter_config.json")
             # What is merged is the file just written: it has been shown to load.
             loaded = PeftModel.from_pretrained(base(), str(output / "adapter"))
             merged = loaded.merge_and_unload()  # pyright: ignore[reportCallIssue]
         save_policy(merged, tokenizer, output / "policy")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What transformers and peft have to settle between them is not for our users."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+        yield
 
 
 def _forget_places(path: Path) -> None:

@@ -21,6 +21,7 @@ from tagpr.rl.metrics import reward_metrics, rollout_metrics
 from tagpr.rl.rewards.combine import Rewards
 from tagpr.rl.rewards.composite import CompositeReward
 from tagpr.rl.rollouts import MicroBatch, RlPrompt, RolloutBatch, RolloutWindow
+from tagpr.rl.sync_guard import SyncGuard
 from tagpr.training.module import ManualModule
 from tagpr.training.optimizer import OptimizerSettings
 
@@ -85,6 +86,7 @@ class RlModule(ManualModule):
         self.tags = tags
         self.window = window
         self.guard = guard
+        self.sync_guard = SyncGuard()
         self.sampling = sampling
         self.group_size = group_size
         self.min_std = min_std
@@ -103,6 +105,7 @@ class RlModule(ManualModule):
         stats: dict[str, Tensor] = {}
         micro_batches = self.window.next(rank=self.trainer.global_rank, world_size=self.trainer.world_size)
         update = self.update(micro_batches, lambda micro_batch: self._loss(micro_batch, stats))
+        self.sync_guard.updated(grad_norm=update.grad_norm, learning_rate=update.learning_rate)
         num_tokens = micro_batches[0].loss.counts.num_tokens
         self.report({f"rl/policy/{name}": value for name, value in self.sums_over_ranks(stats).items()})
         self.report(
@@ -129,6 +132,7 @@ class RlModule(ManualModule):
 
     def _fill_window(self, prompts: Sequence[RlPrompt]) -> None:
         started = time.monotonic()
+        self.sync_guard.check(self.engine.weights_digest(self.policy))
         rollouts = self.sample(
             prompts, sampling=self.sampling, num_samples=self.group_size, seed=self.seed + self.global_step
         )

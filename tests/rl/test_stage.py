@@ -97,6 +97,7 @@ def run_stage(
     share=1.0,
     with_fours=True,
     adapter: Adapter = NoAdapter(),
+    engine: type[TorchEngine] = TorchEngine,
     devices: int = 1,
     rank: int = 0,
     **changes: Any,
@@ -121,7 +122,7 @@ def run_stage(
         policy_loss=partial(grpo, clip_low=0.2, clip_high=0.2),
         backbone=backbone,
         adapter=adapter,
-        engine=partial(TorchEngine, max_tokens=1024),
+        engine=partial(engine, max_tokens=1024),
         prompt=CompactStyle(thinking=False, query_tokens=20, history_tokens=20, entry_tokens=10, order="ranked"),
         tags=tags,
         trainer=TrainerSettings(

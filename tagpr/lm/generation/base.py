@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tagpr.lm.backbone import special_ids
@@ -71,6 +73,14 @@ class RolloutEngine(ABC):
         Returns:
             [prompt][sample], in the order given.
         """
+
+    def weights_digest(self, model: PreTrainedModel) -> str:
+        """Stands for the trainable weights that `generate` samples with now; other weights, another digest.
+
+        An engine that keeps weights of its own (in another process, or merged) answers for those.
+        """
+        sums = [one.detach().double().sum() for one in model.parameters() if one.requires_grad]
+        return hashlib.sha256(torch.stack(sums).cpu().numpy().tobytes()).hexdigest() if sums else ""
 
 
 def eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
