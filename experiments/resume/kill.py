@@ -146,7 +146,7 @@ def sha256(folder: Path) -> str:
 
 def metrics(folder: Path) -> pd.DataFrame:
     table = pd.read_csv(folder / "metrics.csv")
-    return table[[name for name in table if "speed" not in str(name) and "per_second" not in str(name)]]
+    return table.drop(columns=[name for name in table if "speed" in str(name) or "per_second" in str(name)])
 
 
 def rollouts(folder: Path) -> pd.DataFrame:
