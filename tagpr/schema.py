@@ -303,6 +303,7 @@ class Sft(Choice):
     chunk_size: int = MISSING  # completion tokens whose logits exist at a time
     validate_every: int = MISSING  # steps; 0: never
     dev_records: int = MISSING  # most records to validate on
+    keep_best: bool = MISSING  # end with the weights of the lowest dev loss, not the last
     optimizer: OptimizerSettings = MISSING
 
 
@@ -553,6 +554,7 @@ class Rl(Choice):
     min_std: float = MISSING  # a group whose rewards vary less than this has no advantages
     dev_records: int = MISSING  # questions of dev people for the curve; 0: none
     dev_every: int = MISSING  # steps
+    keep_best: bool = MISSING  # end with the weights of the best dev score, not the last
     guard: WindowGuard = MISSING
     optimizer: OptimizerSettings = MISSING
     stages: dict[str, RlStage] = MISSING

@@ -28,6 +28,7 @@ from tagpr.rl.rollouts import RlPrompt, RolloutBatch, RolloutWindow
 from tagpr.schema import TrainerSettings
 from tagpr.storage import read_records, write_rollouts
 from tagpr.tasks import task_named
+from tagpr.training.best import BestBy
 from tagpr.training.fit import fit
 from tagpr.training.loader import ResumableLoader
 from tagpr.training.optimizer import OptimizerSettings
@@ -52,6 +53,7 @@ class RlSettings:
     min_std: float  # a group whose rewards vary less than this has no advantages
     dev_records: int  # questions of dev people that the curve is drawn on; 0: no curve
     dev_every: int  # steps
+    keep_best: bool  # end with the weights of the best dev score, not the last
     guard: WindowGuard
     optimizer: OptimizerSettings
 
@@ -140,6 +142,7 @@ def run(
         output=output,
         context=context,
         validate_every=rl.dev_every if dev_prompts else 0,
+        best=BestBy(metric="rl/dev/score", higher_is_better=True) if rl.keep_best and dev_prompts else None,
     )
     adapter.save(policy, tokenizer, output, base=load)
     # They were written beside the checkpoints, because `output` does not survive a kill.
@@ -149,6 +152,7 @@ def run(
     num_rollouts = num_windows * rl.prompts_per_window * rl.rollouts_per_prompt
     return {
         "steps": result.steps,
+        **({"best_step": result.best_step} if result.best_step is not None else {}),
         "windows": num_windows,
         "rollouts": num_rollouts,
         "prmu_calls": num_rollouts if "prmu" in composite.terms else 0,

@@ -15,6 +15,7 @@ from tagpr.schema import TrainerSettings
 from tagpr.sft.datamodule import collate_examples, encode_chains, make_batch, split_examples
 from tagpr.sft.module import SftModule
 from tagpr.storage import read_chains, read_records
+from tagpr.training.best import BestBy
 from tagpr.training.fit import fit
 from tagpr.training.loader import ResumableLoader
 from tagpr.training.optimizer import OptimizerSettings
@@ -31,6 +32,7 @@ class SftSettings:
     chunk_size: int  # completion tokens whose logits exist at a time
     validate_every: int  # steps; 0: never
     dev_records: int  # most records to validate on
+    keep_best: bool  # end with the weights of the lowest dev loss, not the last
     optimizer: OptimizerSettings
 
 
@@ -49,7 +51,7 @@ def run(
 
     Returns:
         steps; tokens the loss was taken over; chains and distinct records (each spends one gold label) on either side;
-        the last train and dev loss, in nats per token.
+        the last train and dev loss, in nats per token; with keep_best the step whose weights are written.
     Raises:
         BadInputError: no chain to train on.
     """
@@ -95,11 +97,13 @@ def run(
         output=output,
         context=context,
         validate_every=sft.validate_every,
+        best=BestBy(metric="sft/dev_loss", higher_is_better=False) if sft.keep_best and dev else None,
     )
     adapter.save(policy, tokenizer, output, base=backbone.policy)
     seen = [divmod(step, loader.steps_per_epoch) for step in range(sft.steps)]
     return {
         "steps": result.steps,
+        **({"best_step": result.best_step} if result.best_step is not None else {}),
         "completion_tokens": sum(len(train[i].completion_ids) for place in seen for i in loader.indices(*place)),
         "train_chains": len(train),
         "dev_chains": len(dev),

@@ -77,6 +77,7 @@ def rl_settings(**changes: Any) -> RlSettings:
         min_std=1e-6,
         dev_records=4,
         dev_every=3,
+        keep_best=False,
         guard=WindowGuard(patience=20, max_truncated=1.0),
         optimizer=OptimizerSettings(
             create=partial(adamw, learning_rate=0.005, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0),

@@ -31,6 +31,7 @@ SETTINGS = SftSettings(
     chunk_size=64,
     validate_every=10,
     dev_records=3,
+    keep_best=False,
     optimizer=OptimizerSettings(
         create=functools.partial(adamw, learning_rate=0.01, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0),
         schedule=functools.partial(constant, warmup_steps=3),
@@ -126,6 +127,22 @@ def test_stopped_run_ends_with_the_same_weights(
     assert counts["steps"] == 30
     weights = "policy/model.safetensors"
     assert (resumed / weights).read_bytes() == (whole / weights).read_bytes()
+
+
+def test_the_best_weights_are_written_where_that_is_asked_for(
+    folder: Path, inputs: dict[str, Path], backbone: Backbone, style: Any
+) -> None:
+    # At this rate the dev loss falls first and is thrown about later.
+    wild = replace(SETTINGS.optimizer, create=functools.partial(SETTINGS.optimizer.create, learning_rate=0.2))
+    changes = {"backbone": backbone, "style": style, "optimizer": wild, "validate_every": 1, "steps": 12}
+    last, output = run_stage(folder, inputs, name="last", **changes)
+    with open(output / "metrics.csv") as file:
+        losses = [float(row["sft/dev_loss"]) for row in csv.DictReader(file)]
+    best, kept = run_stage(folder, inputs, name="best", **changes, keep_best=True)
+    assert best["best_step"] == losses.index(min(losses)) + 1 < 12
+    assert "best_step" not in last
+    weights = "policy/model.safetensors"
+    assert (kept / weights).read_bytes() != (output / weights).read_bytes()
 
 
 def test_nothing_to_validate_on(
