@@ -117,8 +117,9 @@ def _show_sweep(folders: Sequence[Path]) -> None:
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
 def _job(cfg: DictConfig) -> None:
-    if code := _guarded(lambda: _plan_or_run(cfg)):
-        _failures.append(code)
+    with _signals:  # a launcher may have put this run into another process
+        if code := _guarded(lambda: _plan_or_run(cfg)):
+            _failures.append(code)
 
 
 def _guarded(action: Callable[[], int | None]) -> int:

@@ -26,6 +26,7 @@ class StopSignals:
         self.event = threading.Event()
         self.number = signal.SIGINT  # the signal that came
         self._deferred = False
+        self._before: list[dict[signal.Signals, Any]] = []
 
     @property
     def exit_code(self) -> int:
@@ -33,11 +34,12 @@ class StopSignals:
         return 128 + self.number
 
     def __enter__(self) -> StopSignals:
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        in_main = threading.current_thread() is threading.main_thread()  # Python allows handlers nowhere else
+        self._before.append({number: signal.signal(number, self._handle) for number in SIGNALS if in_main})
         return self
 
     def __exit__(self, *error: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._before.pop().items():
             signal.signal(number, handler)
 
     @contextmanager
