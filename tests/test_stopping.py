@@ -24,17 +24,26 @@ def test_outside_a_stage_it_ends_at_once() -> None:
 
 def test_inside_a_stage_it_waits_for_the_stage(capsys: pytest.CaptureFixture[str]) -> None:
     done = []
-    with StopSignals() as signals, pytest.raises(StopRequested), signals.deferred():
-        os.kill(os.getpid(), signal.SIGINT)
-        done.append(signals.event.is_set())
+
+    def stage() -> None:
+        with signals.deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append(signals.event.is_set())
+
+    with StopSignals() as signals, pytest.raises(StopRequested):
+        stage()
     assert (done, signals.exit_code) == ([True], 130)
     assert "once more to stop at once" in capsys.readouterr().err
 
 
 def test_an_error_of_the_stage_goes_before_the_request() -> None:
-    with StopSignals() as signals, pytest.raises(ZeroDivisionError), signals.deferred():
-        os.kill(os.getpid(), signal.SIGTERM)
-        raise ZeroDivisionError
+    def stage() -> None:
+        with signals.deferred():
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise ZeroDivisionError
+
+    with StopSignals() as signals, pytest.raises(ZeroDivisionError):
+        stage()
 
 
 def test_nested_and_in_other_threads() -> None:
