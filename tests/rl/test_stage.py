@@ -100,6 +100,7 @@ def run_stage(
     adapter: Adapter = NoAdapter(),
     engine: type[TorchEngine] = TorchEngine,
     devices: int = 1,
+    precision: str = "32-true",
     rank: int = 0,
     **changes: Any,
 ) -> dict[str, int | float]:
@@ -130,7 +131,7 @@ def run_stage(
             accelerator="cpu",
             devices=devices,
             strategy="auto",
-            precision="32-true",
+            precision=precision,
             threads=1,
             checkpoint_every=4,
             keep_last=2,
@@ -228,6 +229,14 @@ def test_lora_resumes_exactly_and_the_engine_writes_what_the_adapter_learned(
     assert read_rollouts(stopped / "output" / "rollouts") == read_rollouts(whole / "output" / "rollouts")
     # On policy at the first step of every window: the engine samples with the adapter as it is then.
     assert [abs(float(row["rl/policy/ratio"]) - 1) < 1e-5 for row in metrics_of(whole)[::2]] == [True] * 3
+
+
+def test_half_precision_passes_its_own_self_check(tmp_path: Path, inputs, backbone, no_tags) -> None:
+    run_stage(tmp_path / "half", inputs, backbone, no_tags, precision="bf16-mixed", steps=2)
+    ratio = float(metrics_of(tmp_path / "half")[0]["rl/policy/ratio"])
+    assert ratio == pytest.approx(1.0, abs=0.02)  # on policy up to the rounding of bfloat16
+    assert ratio != 1.0
+    assert {value.dtype for value in weights_of(tmp_path / "half").values()} == {torch.float32}
 
 
 def test_micro_batches_do_not_change_the_update(tmp_path: Path, inputs, backbone, no_tags, uninterrupted) -> None:
