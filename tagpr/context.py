@@ -18,6 +18,10 @@ class StopRequested(Exception):
     """The user asked the run to stop; the stage has saved a checkpoint and goes on from it next time."""
 
 
+class RankDone(Exception):
+    """A process that only helped to train has done its part: what comes after belongs to rank 0."""
+
+
 class ProgressView(Protocol):
     """Somewhere to show progress: the terminal's bars, or nothing at all."""
 
@@ -53,6 +57,7 @@ class StageContext:
         make_loggers: Lightning loggers for this stage, built when first asked for (W&B, CSV into `output`).
         rankings: a folder where rankings are kept for later runs (tagpr.data.rankings); None: nothing is kept.
         stop: set by SIGTERM or SIGINT: save a checkpoint, then leave within one step.
+        rank: of this process among those that train the stage together; those after 0 only help, and end with `fit`.
     """
 
     stage: str
@@ -62,15 +67,24 @@ class StageContext:
     make_loggers: Callable[[Path], list[Logger]] = lambda output: []
     rankings: Path | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+    rank: int = 0
 
     @contextmanager
-    def progress(self, description: str, total: int, done: int = 0) -> Iterator[Callable[..., None]]:
+    def progress(
+        self, description: str, total: int, done: int = 0, *, leaves: bool = True
+    ) -> Iterator[Callable[..., None]]:
         """A progress bar with time left: `with context.progress("sampling", total=n) as advance: advance();
-        advance(8, note="loss 1.2")`."""
+        advance(8, note="loss 1.2")`.
+
+        Args:
+            leaves: `advance` raises StopRequested once `stop` is set; False for work that saves first and then leaves.
+        """
         bar = self.view.start(description, total)
 
         def advance(steps: int = 1, note: str = "") -> None:
             self.view.advance(bar, steps, note)
+            if leaves and self.stop.is_set():
+                raise StopRequested
 
         try:
             if done:

@@ -9,14 +9,11 @@ from __future__ import annotations
 import difflib
 import errno
 import os
-import signal
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -32,6 +29,7 @@ from tagpr.pipeline.cache import ArtifactCache
 from tagpr.pipeline.fingerprint import PACKAGE, FileHashes
 from tagpr.pipeline.graph import Graph, Stage, build_graph
 from tagpr.pipeline.rl_check import check_objective
+from tagpr.stopping import StopSignals
 
 # The disk's, not the program's.
 OUR_PLACES_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
@@ -44,7 +42,9 @@ def conf_dir() -> Path:
 
 
 def main() -> None:
-    """Console script `tagpr`: exit code 1 for a failed run, 2 for a config mistake, 130 for a stop on request."""
+    """Console script `tagpr`: exit code 1 for a failed run, 2 for a config mistake, 130 or 143 for a stop by SIGINT or
+    SIGTERM."""
+    global _signals
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
         print(help_text(conf_dir()))
@@ -53,7 +53,8 @@ def main() -> None:
     # Hydra would print a traceback's last line and a hint about an environment variable; we name the mistake ourselves.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     warnings.showwarning = _show_warning
-    sys.exit(_guarded(lambda: _compose_and_run(arguments)))
+    with StopSignals() as _signals:
+        sys.exit(_guarded(lambda: _compose_and_run(arguments)))
 
 
 # The primary config's experiment is made for simulated people; real ones have their own where none is named.
@@ -97,6 +98,7 @@ def _compose_and_run(arguments: Sequence[str]) -> int:
 # Exit codes of a sweep's failed runs: the others go on. Folders of those that came to their table.
 _failures: list[int] = []
 _finished: list[Path] = []
+_signals = StopSignals()  # of this process; `main` puts them in place
 
 
 def _show_sweep(folders: Sequence[Path]) -> None:
@@ -116,19 +118,21 @@ def _show_sweep(folders: Sequence[Path]) -> None:
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
 def _job(cfg: DictConfig) -> None:
-    if code := _guarded(lambda: _plan_or_run(cfg)):
-        _failures.append(code)
+    with _signals:  # a launcher may have put this run into another process
+        if code := _guarded(lambda: _plan_or_run(cfg)):
+            _failures.append(code)
 
 
 def _guarded(action: Callable[[], int | None]) -> int:
     """Do it, and answer what the user can put right with one message and an exit code."""
     try:
         return action() or 0
-    except StopRequested:
-        print("Stopped. Checkpoints are saved; the same command goes on from there.", file=sys.stderr)
-        sys.exit(130)
+    except StopRequested as stopped:
+        print(f"Stopped ({_signals.number.name}): {stopped}. The same command goes on from there.", file=sys.stderr)
+        sys.exit(_signals.exit_code)
     except KeyboardInterrupt:
-        sys.exit(130)
+        print(f"Stopped ({_signals.number.name}): no stage was running. The same command goes on.", file=sys.stderr)
+        sys.exit(_signals.exit_code)
     except UserError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
@@ -157,6 +161,8 @@ def _plan_or_run(cfg: DictConfig) -> None:
     os.environ["OMP_NUM_THREADS"] = str(cfg.trainer.threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if cfg.trainer.devices > 1:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # each rank would say that no parameter goes unused
     _check(cfg)
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith("ablation=")]
 
@@ -195,8 +201,29 @@ def _check(cfg: DictConfig) -> None:
                 "Name one of these, or take another option of rl."
             )
     check_objective(cfg)
+    _check_trainer(cfg)
     if cfg.evaluation.people.splits == []:
         raise UserError("evaluation.people.splits is empty. Name at least one of train, dev, test.")
+
+
+def _check_trainer(cfg: DictConfig) -> None:
+    devices, strategy = cfg.trainer.devices, cfg.trainer.strategy
+    if devices < 1 or strategy not in ("auto", "ddp"):
+        raise UserError(
+            f"trainer.devices={devices} with trainer.strategy={strategy}: expected devices >= 1, and auto or ddp "
+            "(every process holds the whole model). Sharded strategies are not supported."
+        )
+    if devices > 1 and "LOCAL_RANK" in os.environ:
+        raise UserError(
+            "LOCAL_RANK is set, as by torchrun: tagpr starts its own processes. Start it once, with "
+            f"trainer.devices={devices}."
+        )
+    for name, size in (("sft.batch_size", cfg.sft.batch_size), ("prmu.blocks_per_step", cfg.prmu.blocks_per_step)):
+        if size % devices:
+            raise UserError(
+                f"{name}={size} cannot be shared evenly by trainer.devices={devices} processes: choose a multiple of "
+                f"{devices}."
+            )
 
 
 def _selected(graph: Graph, *, until: str | None, only: str | None, force: str | None) -> list[Stage]:
@@ -234,7 +261,6 @@ def _run(cfg: DictConfig, graph: Graph, selected: Sequence[Stage], cache: Artifa
         cache.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"paths.runs={cfg.paths.runs}: {error.strerror}. Give a folder that can be written.") from None
-    stop = threading.Event()
     tracker = Tracker(
         mode=cfg.logger.mode, project=cfg.logger.project, group=cfg.experiment_name, folder=Path(cfg.paths.runs)
     )
@@ -244,7 +270,7 @@ def _run(cfg: DictConfig, graph: Graph, selected: Sequence[Stage], cache: Artifa
             console.print(f"[bold]{stage.label}[/bold] {state} [dim]{stage.fingerprint[:10]}[/dim]")
 
     executor = Executor(
-        cache=cache, view=TerminalProgress(), stop=stop, loggers=tracker.stage_loggers, announce=announce
+        cache=cache, view=TerminalProgress(), stop=_signals.event, loggers=tracker.stage_loggers, announce=announce
     )
     forced = {cfg.force} if cfg.force else set()
     if cfg.only is not None:
@@ -252,18 +278,16 @@ def _run(cfg: DictConfig, graph: Graph, selected: Sequence[Stage], cache: Artifa
     with console.status("checking settings"):
         executor.check(selected)
     outcomes: list[Outcome] = []
-    with _stop_on_signals(stop):
-        try:
-            for stage in selected:
-                if stop.is_set():
-                    raise StopRequested
+    try:
+        for stage in selected:
+            with _signals.deferred():
                 outcome = executor.run(stage, force=stage.name in forced)
-                if outcome.computed:
-                    tracker.stage_done(outcome)
-                outcomes.append(outcome)
-        except BaseException:
-            tracker.abandon()
-            raise
+            if outcome.computed:
+                tracker.stage_done(outcome)
+            outcomes.append(outcome)
+    except BaseException:
+        tracker.abandon()
+        raise
     place, table, metrics, notes = "", None, {}, []
     if cfg.until is None and cfg.only is None:
         folder = write_run_folder(cfg, graph, cache, outcomes)
@@ -292,27 +316,6 @@ def _check_inputs(selected: Sequence[Stage], cache: ArtifactCache) -> None:
                     f"only={stage.name} needs a finished {source.name} stage ({source.fingerprint[:10]}), which is not "
                     f"in the cache. Run until={source.name} first, or leave only= away."
                 )
-
-
-class _stop_on_signals:
-    """SIGINT and SIGTERM ask the running stage to save and leave; a second one ends the process at once."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self.stop = stop
-
-    def __enter__(self) -> None:
-        def handle(number: int, frame: Any) -> None:
-            if self.stop.is_set():
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
-            self.stop.set()
-            print("\nStopping after this step; once more to stop at once.", file=sys.stderr)
-
-        self.before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -246,8 +246,8 @@ class Chains(Choice):
 @dataclass
 class TrainerSettings:
     accelerator: str = MISSING  # cpu or gpu
-    devices: int = MISSING
-    strategy: str = MISSING  # a Lightning strategy: auto, ddp, ...
+    devices: int = MISSING  # processes that share every batch of training, on one machine
+    strategy: str = MISSING  # auto or ddp
     precision: str = MISSING  # 32-true, bf16-mixed or bf16-true
     threads: int = MISSING  # of torch, within one process
     checkpoint_every: int = MISSING  # optimizer steps
@@ -304,6 +304,7 @@ class Sft(Choice):
     chunk_size: int = MISSING  # completion tokens whose logits exist at a time
     validate_every: int = MISSING  # steps; 0: never
     dev_records: int = MISSING  # most records to validate on
+    keep_best: bool = MISSING  # end with the weights of the lowest dev loss, not the last
     optimizer: OptimizerSettings = MISSING
 
 
@@ -445,6 +446,19 @@ class FreshBackbone(Backbone):
     max_positions: int = MISSING
     init_std: float = MISSING
     seed: int = MISSING  # of the initial weights
+
+
+@dataclass
+class Adapter(Choice):
+    """Base of the group, and all that full training takes."""
+
+
+@dataclass
+class LoraAdapter(Adapter):
+    rank: int = MISSING
+    alpha: float = MISSING  # the adapter's product is scaled by alpha / rank
+    dropout: float = MISSING
+    target_modules: list[str] = MISSING  # names of linear layers
 
 
 @dataclass
@@ -627,6 +641,7 @@ class Rl(Choice):
     extra_rounds: int = MISSING  # in which prompts without variance in the task reward are replaced; 0: off
     dev_records: int = MISSING  # questions of dev people for the curve; 0: none
     dev_every: int = MISSING  # steps
+    keep_best: bool = MISSING  # end with the weights of the best dev score, not the last
     guard: WindowGuard = MISSING
     optimizer: OptimizerSettings = MISSING
     stages: dict[str, RlStage] = MISSING
@@ -749,6 +764,7 @@ class Config:
     tagger: Tagger = MISSING
     chains: Chains = MISSING
     backbone: Backbone = MISSING
+    adapter: Adapter = MISSING
     engine: Engine = MISSING
     sft: Sft = MISSING
     pairs: PairSource = MISSING
@@ -786,6 +802,8 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("backbone", "schema_backbone", Backbone),
     ("backbone", "schema_pretrained", PretrainedBackbone),
     ("backbone", "schema_fresh", FreshBackbone),
+    ("adapter", "schema_adapter", Adapter),
+    ("adapter", "schema_lora", LoraAdapter),
     ("engine", "schema_engine", Engine),
     ("engine", "schema_torch_engine", TorchEngine),
     ("trainer", "schema_trainer", TrainerSettings),

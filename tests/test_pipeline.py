@@ -10,7 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from safetensors.torch import load_file
 
 FIXTURE = Path(__file__).parent / "fixtures" / "lamp_mini" / "LaMP_3"
 SMOKE = ("experiment=smoke", "trainer.threads=1", "logger=none")
@@ -157,6 +159,54 @@ def kill_at(runs: Path, stage: str, step: int, arguments: tuple[str, ...]) -> Pa
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     return found[0].parent
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number, code", [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_sweep_stopped_in_sft_saves_and_ends_and_goes_on(first, runs, tmp_path, number, code):
+    copy = shutil.copytree(runs, tmp_path / "runs", symlinks=True)
+    arguments = ("-m", *SMOKE, f"paths.runs={copy}", "seed=0,1", "until=sft", "sft.steps=60")
+    # Started in the background a process ignores SIGINT unless it is told otherwise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = start(*arguments)
+    deadline = time.monotonic() + 300
+    while not (rows := list(copy.glob("cache/sft/.*.work/checkpoints/metrics.jsonl"))) or not rows[0].read_text():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, number)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == code, printed
+    assert f"Stopped ({number.name}): sft: step " in printed
+    (checkpoint,) = copy.glob("cache/sft/.*.work/checkpoints/step_*.ckpt")
+    assert f"step {int(checkpoint.stem[5:])} of 60 is saved" in printed
+    assert printed.count("sft running") == 1  # the second run of the sweep did not begin
+    process = start(*arguments)
+    printed, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, printed
+    assert "sft resuming" in printed
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(first, runs, tmp_path):
+    def weights(folder, stage, devices):
+        every = {p: json.loads(p.read_text()) for p in folder.glob(f"cache/{stage}/*/manifest.json")}
+        (manifest,) = (p for p, one in every.items() if one["config"]["trainer"]["devices"] == devices)
+        found = sorted(manifest.parent.glob("*/*.safetensors"))
+        return {name: value for file in found for name, value in load_file(file).items()}
+
+    copy = shutil.copytree(runs, tmp_path / "runs", symlinks=True)
+    process = start(*SMOKE, f"paths.runs={copy}", "until=rl_guided", "trainer=cpu_ddp")
+    printed, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, printed
+    for stage in ("sft", "prmu"):
+        one = weights(copy, stage, 1)
+        for name, value in weights(copy, stage, 2).items():
+            assert (value - one[name]).abs().max() < 1e-5, name
+    rollouts = [p for p in copy.glob("cache/rl_guided/*/rollouts") if p.is_dir()]
+    tables = [pd.concat([pd.read_parquet(f) for f in sorted(p.glob("*.parquet"))]) for p in rollouts]
+    assert len(tables) == 2
+    assert list(tables[0].completion) == list(tables[1].completion)
 
 
 @pytest.mark.slow

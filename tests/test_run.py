@@ -120,10 +120,76 @@ def test_a_stop_signal_reaches_the_stage_and_ends_the_run(smoke, rooms):
     before = signal.getsignal(signal.SIGTERM)
     rooms.act = stop
     answer = smoke("until=chains")
-    assert (answer.code, rooms.ran) == (130, ["records"])
+    assert (answer.code, rooms.ran) == (143, ["records"])
     assert "Stopping after this step" in answer.err
-    assert "the same command goes on from there" in answer.err
+    assert "The same command goes on from there" in answer.err
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_signal_that_comes_too_late_for_a_stage_still_ends_the_run_and_its_sweep(smoke, rooms):
+    # The stage is done before it looks; without more ado the sweep would go on to its next run.
+    rooms.act = lambda context: os.kill(os.getpid(), signal.SIGTERM)
+    answer = smoke("-m", "seed=0,1", "until=records")
+    assert (answer.code, rooms.ran) == (143, ["records"])
+    assert "Stopped (SIGTERM)" in answer.err
+
+
+def test_a_signal_between_stages_ends_the_run_at_once(smoke, rooms, monkeypatch):
+    monkeypatch.setattr("tagpr.run._check", lambda cfg: os.kill(os.getpid(), signal.SIGINT))
+    answer = smoke("until=records")
+    assert (answer.code, rooms.ran) == (130, [])
+    assert "Stopped (SIGINT): no stage was running." in answer.err
+
+
+def test_a_stopped_stage_says_what_is_saved(smoke, rooms):
+    def stop(context):
+        if context.stage == "sft":
+            (context.checkpoints / "step_00000007.ckpt").write_bytes(b"")
+            raise StopRequested("step 7 of 12")
+        if len(rooms.ran) == 1:
+            raise StopRequested
+
+    rooms.act = stop
+    assert "Stopped (SIGINT): records has no checkpoint yet and begins anew" in smoke("until=sft").err
+    rooms.act = lambda context: stop(context) if context.stage == "sft" else None
+    assert "sft: step 7 of 12 is saved. The same command goes on from there." in smoke("until=sft").err
+
+
+def test_work_with_a_progress_bar_leaves_when_asked(smoke, rooms):
+    done = []
+
+    def work(context):
+        with context.progress("writing", total=5) as advance:
+            for i in range(5):
+                done.append(i)
+                if i == 1:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                advance()
+
+    rooms.act = work
+    assert smoke("until=records").code == 143
+    assert done == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "setting, complaint",
+    [
+        ("trainer.strategy=fsdp", "trainer.strategy=fsdp: expected devices >= 1, and auto or ddp"),
+        ("trainer.devices=0", "trainer.devices=0"),
+        ("trainer.devices=5", "sft.batch_size=8 cannot be shared evenly by trainer.devices=5"),
+    ],
+)
+def test_what_several_processes_cannot_do_is_refused_before_anything_runs(smoke, rooms, setting, complaint):
+    answer = smoke(setting, "until=records")
+    assert (answer.code, rooms.ran) == (1, [])
+    assert complaint in answer.err
+
+
+def test_ranks_started_from_outside_are_refused(smoke, rooms, monkeypatch):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    answer = smoke("trainer=cpu_ddp", "until=records")
+    assert (answer.code, rooms.ran) == (1, [])
+    assert "tagpr starts its own processes" in answer.err
 
 
 def test_a_sweep_goes_on_after_a_failed_run_and_ends_with_failure(smoke, rooms):

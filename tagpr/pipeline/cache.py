@@ -6,6 +6,7 @@ import contextlib
 import os
 import resource
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tagpr.context import StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.fingerprint import file_sha256
 from tagpr.storage import read_json, write_json
@@ -76,8 +78,14 @@ class ArtifactCache:
         return checkpoints.is_dir() and any(checkpoints.iterdir())
 
     @contextmanager
-    def lock(self, stage: str, fingerprint: str, on_wait: Any = None) -> Iterator[None]:
-        """Hold the right to compute one fingerprint; others wait. The kernel frees it when its holder dies."""
+    def lock(
+        self, stage: str, fingerprint: str, on_wait: Any = None, stop: threading.Event | None = None
+    ) -> Iterator[None]:
+        """Hold the right to compute one fingerprint; others wait. The kernel frees it when its holder dies.
+
+        Raises:
+            StopRequested: `stop` was set while waiting.
+        """
         path = self.root / stage / f".{fingerprint}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
@@ -86,7 +94,11 @@ class ArtifactCache:
         except Timeout:
             if on_wait is not None:
                 on_wait()
-            lock.acquire()
+            while not lock.is_locked:
+                if stop is not None and stop.is_set():
+                    raise StopRequested(f"{stage} was being computed by another run") from None
+                with contextlib.suppress(Timeout):
+                    lock.acquire(timeout=0.2)
         try:
             yield
         finally:

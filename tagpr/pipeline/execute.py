@@ -6,6 +6,7 @@ import importlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from tagpr.context import ProgressView, StageContext, StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.cache import ArtifactCache, Meter
 from tagpr.pipeline.graph import ENTRIES, Stage
+from tagpr.pipeline.ranks import HelperTask, helpers
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
@@ -89,7 +91,8 @@ class Executor:
         if not force and (outcome := self._finished(stage)) is not None:
             self.announce(stage, "cached")
             return outcome
-        with self.cache.lock(stage.name, stage.fingerprint, on_wait=lambda: self.announce(stage, "waiting")):
+        waiting = partial(self.announce, stage, "waiting")
+        with self.cache.lock(stage.name, stage.fingerprint, on_wait=waiting, stop=self.stop):
             # Another process may have finished it while this one waited.
             if not force and (outcome := self._finished(stage)) is not None:
                 self.announce(stage, "cached")
@@ -105,6 +108,11 @@ class Executor:
                     f"{', '.join(damaged)} changed or went missing since it was written. Run the same command with "
                     f"force={source.name} once, or remove that folder; it will be computed again."
                 ) from error
+
+    def _what_is_left(self, stage: Stage, stopped: StopRequested) -> str:
+        if self.cache.is_resumable(stage.name, stage.fingerprint):
+            return f"{stage.label}: {str(stopped) or 'what is done so far'} is saved"
+        return f"{stage.label} has no checkpoint yet and begins anew; stages finished before it are kept"
 
     def _finished(self, stage: Stage) -> Outcome | None:
         manifest = self.cache.manifest(stage.name, stage.fingerprint)
@@ -126,12 +134,18 @@ class Executor:
         meter = Meter()
         try:
             parts = {name: _build(node) for name, node in stage.groups.items()}
-            counts = importlib.import_module(ENTRIES[stage.kind]).run(
-                **parts, inputs=inputs, output=output, context=context
-            )
+            task = HelperTask(
+                entry=ENTRIES[stage.kind], groups=dict(stage.groups), inputs=inputs, checkpoints=checkpoints,
+                stage=stage.label, seed=stage.seed,
+            )  # fmt: skip
+            number = stage.groups["trainer"].devices if "trainer" in stage.groups else 1
+            with helpers(task, number=number, build=_build):
+                counts = importlib.import_module(task.entry).run(**parts, inputs=inputs, output=output, context=context)
         except Exception as error:
             self.cache.drop_unresumable(stage.name, stage.fingerprint)
-            if not isinstance(error, UserError | StopRequested):
+            if isinstance(error, StopRequested):
+                raise StopRequested(self._what_is_left(stage, error)) from None
+            if not isinstance(error, UserError):
                 self._blame_damaged_inputs(stage, error)
             raise
         identity = stage.identity

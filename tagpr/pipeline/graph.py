@@ -221,7 +221,9 @@ def _policies(cfg: DictConfig, hashes: FileHashes, arm: str = "") -> tuple[dict[
         )  # fmt: skip
 
     chains = stage("chains", ["backbone", "prompt", "tags", "teacher", "tagger", "chains"], {"records": records}, base)
-    sft = stage("sft", ["backbone", "prompt", "sft", "trainer"], {"records": records, "chains": chains}, base)
+    sft = stage(
+        "sft", ["backbone", "adapter", "prompt", "sft", "trainer"], {"records": records, "chains": chains}, base
+    )
     policies = {"sft": sft}
     prmu = None
     if any(_uses_prmu(cfg, name) for name in cfg.rl.order):
@@ -241,9 +243,8 @@ def _policies(cfg: DictConfig, hashes: FileHashes, arm: str = "") -> tuple[dict[
             assert prmu is not None
             inputs["prmu"] = prmu
         settings = OmegaConf.masked_copy(cfg.rl, [k for k in cfg.rl if k not in ("stages", "order")])
-        groups = {
-            g: cfg[g] for g in ("backbone", "prompt", "tags", "engine", "reward", "advantage", "policy_loss", "trainer")
-        }
+        names = ("backbone", "adapter", "prompt", "tags", "engine", "reward", "advantage", "policy_loss", "trainer")
+        groups = {g: cfg[g] for g in names}
         previous = Stage(
             kind="rl", name=f"rl_{name}", label=f"rl_{name}{suffix}", inputs=inputs,
             groups={**groups, "rl": settings, "rl_stage": cfg.rl.stages[name]}, seed=stream_seed(cfg.seed,

@@ -154,7 +154,10 @@ class PairData:
     def collate(self, indices: Sequence[int], generator: np.random.Generator) -> list[PairBatch]:
         """The micro-batches of one step, each history thinned anew."""
         thinned: dict[str, History] = {}
+        step = int(generator.integers(2**62))
         for index in indices:
+            # A stream per block: a history is thinned alike whichever rank holds it.
+            generator = np.random.default_rng([step, index])
             for pair in self.blocks[index].pairs:
                 for record_id in (pair.record_id, pair.other_record_id):
                     if record_id and record_id not in thinned:

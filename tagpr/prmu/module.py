@@ -90,8 +90,10 @@ class PrmuModule(ManualModule):
             return value
 
         update = self.update(micro_batches, loss)
-        num_pairs = sum(len(batch.user) for batch in micro_batches)
-        num_contrasts = sum(int((batch.contrast_weights > 0).sum()) for batch in micro_batches)
+        sums["num_pairs"] = sum(len(batch.user) for batch in micro_batches)
+        sums["num_contrasts"] = sum(int((batch.contrast_weights > 0).sum()) for batch in micro_batches)
+        sums = self.sums_over_ranks(sums)
+        num_pairs, num_contrasts = sums["num_pairs"], sums["num_contrasts"]
         metrics = {
             "prmu/loss": update.loss,
             "prmu/loss/pairs": sums["pairs"],

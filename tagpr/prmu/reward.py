@@ -111,7 +111,7 @@ class PrmuReward:
         blind_share: lambda >= 0.
         clip: the largest |(S - mu) / s|; rewards beyond it are counted as saturated.
         max_records: prompts scored in one go.
-        cache_texts: encoded texts that are remembered, histories above all.
+        cache_texts: encoded texts that are remembered within a call, histories above all.
     """
 
     def __init__(
@@ -133,6 +133,7 @@ class PrmuReward:
         self.blind_share = blind_share
         self.clip = clip
         self.max_records = max_records
+        self.cache_texts = cache_texts
         self.encode = FrozenEncoder(model.encoder, capacity=cache_texts)
         self.scales = references.scale(blind_share=blind_share)
 
@@ -165,7 +166,12 @@ class PrmuReward:
         )
 
     def prmu_scores(self, records: Sequence[Record], answers: Sequence[Sequence[str]]) -> PrmuScores:
-        """Rewards of B prompts' answers, G each."""
+        """Rewards of B prompts' answers, G each: a function of the arguments alone, to the last bit.
+
+        Texts are remembered within a call. From call to call they would change which texts go through the model
+        together, hence the rounding, and a resumed run, which remembers nothing, would part from the one before.
+        """
+        self.encode = FrozenEncoder(self.model.encoder, capacity=self.cache_texts)
         own, blind = self.parts(records, answers)
         scales = [self.scales.get(record.task, self.scales[""]) for record in records]
         mean = torch.tensor([mu for mu, _ in scales])[:, None]

@@ -19,6 +19,7 @@ from tagpr.rl.reference import ScoreTokens
 from tagpr.rl.refill import PromptRefill
 from tagpr.rl.rewards.combine import Rewards
 from tagpr.rl.rollouts import MicroBatch, RlPrompt, RolloutBatch, RolloutWindow
+from tagpr.rl.sync_guard import SyncGuard
 from tagpr.training.module import ManualModule
 from tagpr.training.optimizer import OptimizerSettings
 
@@ -73,6 +74,7 @@ class RlModule(ManualModule):
         self.window = window
         self.guard = guard
         self.refill = refill
+        self.sync_guard = SyncGuard()
         self.sampling = sampling
         self.group_size = group_size
         self.min_std = min_std
@@ -89,10 +91,11 @@ class RlModule(ManualModule):
             self._fill_window(batch)
         started = time.monotonic()
         stats: dict[str, Tensor] = {}
-        micro_batches = self.window.next()
+        micro_batches = self.window.next(rank=self.trainer.global_rank, world_size=self.trainer.world_size)
         update = self.update(micro_batches, lambda micro_batch: self._loss(micro_batch, stats))
+        self.sync_guard.updated(grad_norm=update.grad_norm, learning_rate=update.learning_rate)
         num_tokens = micro_batches[0].loss.counts.num_tokens
-        self.report({f"rl/policy/{name}": float(value) for name, value in stats.items()})
+        self.report({f"rl/policy/{name}": value for name, value in self.sums_over_ranks(stats).items()})
         self.report(
             {
                 "rl/loss": update.loss,
@@ -115,6 +118,7 @@ class RlModule(ManualModule):
 
     def _fill_window(self, indices: Sequence[int]) -> None:
         started = time.monotonic()
+        self.sync_guard.check(self.engine.weights_digest(self.policy))
         rollouts = self.refill.sample(
             indices,
             lambda chosen, seed: self.sample(
@@ -124,7 +128,6 @@ class RlModule(ManualModule):
                 seed=seed,
             ),
             step=self.global_step,
-            rank=self.global_rank,
             seed=self.seed + self.global_step,
         )
         sampled = time.monotonic()
@@ -132,7 +135,8 @@ class RlModule(ManualModule):
         rewards, advantages = judged.rewards, judged.advantages
         rewarded = time.monotonic()
         self.window.fill(rollouts, advantages, judged.readings)
-        self.keep_rollouts(self.global_step, rollouts, rewards, advantages)
+        if self.trainer.is_global_zero:
+            self.keep_rollouts(self.global_step, rollouts, rewards, advantages)
         metrics = reward_metrics(rewards, min_std=self.min_std) | rollout_metrics(rollouts)
         metrics |= self.objective.reward.metrics() | judged.metrics | self.refill.metrics()
         num_tokens = metrics["rl/rollout/tokens"] * rewards.total.numel()
@@ -142,10 +146,19 @@ class RlModule(ManualModule):
         self.guard.check(metrics)
 
     def sample(self, prompts: Sequence[RlPrompt], *, sampling: Sampling, num_samples: int, seed: int) -> RolloutBatch:
-        """Completions of the policy as it is now, read by the strict parser."""
-        completions = self.engine.generate(
-            self.policy, [prompt.token_ids for prompt in prompts], num_samples=num_samples, sampling=sampling, seed=seed
-        )
+        """Completions of the policy as it is now, read by the strict parser.
+
+        Ranks draw a share of the prompts each, as one rank would, and all get the whole: rewards, advantages and guards
+        then see on every rank what they would see on one.
+        """
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        own = range(rank, len(prompts), world_size)
+        drawn = self.engine.generate(
+            self.policy, [prompts[i].token_ids for i in own], num_samples=num_samples, sampling=sampling, seed=seed,
+            positions=own,
+        )  # fmt: skip
+        shares = self.gather_from_ranks(drawn)
+        completions = [shares[i % world_size][i // world_size] for i in range(len(prompts))]
         parsed = [
             [self._parse(one, prompt) for one in group] for prompt, group in zip(prompts, completions, strict=True)
         ]

@@ -50,20 +50,20 @@ class PromptRefill:
         self.asked: set[int] = set()  # positions of prompts that came in as replacements
         self.last: dict[str, float] = {}
 
-    def sample(self, indices: Sequence[int], sample: Sample, *, step: int, rank: int, seed: int) -> RolloutBatch:
+    def sample(self, indices: Sequence[int], sample: Sample, *, step: int, seed: int) -> RolloutBatch:
         """The window's rollouts.
 
         Args:
             indices: positions of the window's prompts.
             sample: draws G completions for each prompt.
-            step, rank: of the trainer; each has replacements of its own.
+            step: of the trainer; all ranks make the same choices.
             seed: of the engine in the first round.
         """
         rollouts = sample(indices, seed)
         self.drawn += _num_samples(rollouts)
         seen, replaced, rounds = set(indices), 0, 0
         while rounds < self.max_rounds and (tied := tied_on_task(rollouts, min_std=self.min_std)):
-            generator = np.random.default_rng([self.seed, step, rounds, rank])
+            generator = np.random.default_rng([self.seed, step, rounds])
             fresh = [int(one) for one in generator.permutation(self.num_prompts) if one not in seen][: len(tied)]
             if not fresh:
                 break

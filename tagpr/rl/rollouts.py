@@ -122,8 +122,13 @@ class RolloutWindow:
         self.advantages = advantages
         self.updates_left = self.num_updates
 
-    def next(self) -> list[MicroBatch]:
-        """The micro-batches of one optimizer step, which counts as taken."""
+    def next(self, *, rank: int = 0, world_size: int = 1) -> list[MicroBatch]:
+        """The micro-batches of one optimizer step, which counts as taken.
+
+        Args:
+            rank, world_size: a rank's groups alone, of those that are dealt to `world_size`; the counts stay the
+                window's.
+        """
         assert not self.is_empty()
         assert self.tokens is not None
         counts = WindowCounts(
@@ -131,8 +136,10 @@ class RolloutWindow:
             num_tokens=int(self.tokens.completion_mask.sum()),
             max_new_tokens=self.max_new_tokens,
         )
+        own = torch.arange(rank, len(self.tokens.prompt_ids), world_size)
         micro_batches = [
-            self._micro_batch(index, counts) for index in split_groups(self.tokens, max_tokens=self.micro_batch_tokens)
+            self._micro_batch(own[index], counts)
+            for index in split_groups(self.tokens.select(own), max_tokens=self.micro_batch_tokens)
         ]
         self.updates_left -= 1
         if self.is_empty():

@@ -16,7 +16,8 @@ from tagpr.chains.tags import TagVocabulary
 from tagpr.context import StageContext
 from tagpr.data.prompts import PromptBuilder, PromptStyle
 from tagpr.errors import BadInputError
-from tagpr.lm.backbone import Backbone, load_tokenizer, save_policy
+from tagpr.lm.adapter import Adapter
+from tagpr.lm.backbone import Backbone, load_tokenizer
 from tagpr.lm.forward import Method, check_against_padded, completion_logprobs
 from tagpr.lm.generation.base import RolloutEngine, Sampling
 from tagpr.rl.advantages import SegmentAdvantage
@@ -34,6 +35,7 @@ from tagpr.rl.rollouts import RlPrompt, RolloutBatch, RolloutWindow, rollout_adv
 from tagpr.schema import TrainerSettings
 from tagpr.storage import read_records, write_rollouts
 from tagpr.tasks import task_named
+from tagpr.training.best import BestBy
 from tagpr.training.fit import fit
 from tagpr.training.loader import ResumableLoader
 from tagpr.training.optimizer import OptimizerSettings
@@ -64,6 +66,7 @@ class RlSettings:
     extra_rounds: int  # in which prompts without variance in the task reward are replaced; 0: off
     dev_records: int  # questions of dev people that the curve is drawn on; 0: no curve
     dev_every: int  # steps
+    keep_best: bool  # end with the weights of the best dev score, not the last
     guard: WindowGuard
     optimizer: OptimizerSettings
 
@@ -85,6 +88,7 @@ def run(
     advantage: Advantage,
     policy_loss: PolicyLoss,
     backbone: Backbone,
+    adapter: Adapter,
     engine: Callable[..., RolloutEngine],
     prompt: PromptStyle,
     tags: TagVocabulary,
@@ -103,7 +107,8 @@ def run(
     seed_everything(context.seed)
     num_steps = round(rl.steps * rl_stage.share)
     tokenizer = load_tokenizer(inputs["policy"] / "policy")
-    policy = backbone.load(inputs["policy"] / "policy")
+    load = partial(backbone.load, inputs["policy"] / "policy")
+    policy = adapter.attach(load())
     builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
     prompts, dev_prompts = _read_prompts(inputs["records"], rl, builder)
     _check_room(prompts + dev_prompts, rl, num_positions=policy.config.max_position_embeddings)
@@ -114,11 +119,17 @@ def run(
         collate=lambda indices, generator: indices,
         seed=context.seed,
         repeats=rl.updates_per_window,
+        sliced=False,
     )
     if rl.extra_rounds and "task" not in composite.terms:
         raise BadInputError(
             f"rl.extra_rounds={rl.extra_rounds} replaces prompts without variance in the task reward, but stage "
             f"{context.stage} does not pay it: set rl.extra_rounds=0, or give reward term `task` a weight in the stage."
+        )
+    if rl.prompts_per_window < trainer.devices:
+        raise BadInputError(
+            f"rl.prompts_per_window={rl.prompts_per_window} leaves some of trainer.devices={trainer.devices} processes "
+            "without a prompt: give each at least one."
         )
     rollouts_folder = context.checkpoints / "rollouts"
     scoring = {"temperature": rl.temperature, "method": rl.method, "chunk_size": rl.chunk_size}
@@ -177,8 +188,9 @@ def run(
         output=output,
         context=context,
         validate_every=rl.dev_every if dev_prompts else 0,
+        best=BestBy(metric="rl/dev/score", higher_is_better=True) if rl.keep_best and dev_prompts else None,
     )
-    save_policy(policy, tokenizer, output / "policy")
+    adapter.save(policy, tokenizer, output, base=load)
     # They were written beside the checkpoints, because `output` does not survive a kill.
     shutil.copytree(rollouts_folder, output / "rollouts")
     asked = _asked(loader, prompts, num_steps, also=refill.asked)
@@ -186,6 +198,7 @@ def run(
     num_rollouts = num_windows * rl.prompts_per_window * rl.rollouts_per_prompt
     return {
         "steps": result.steps,
+        **({"best_step": result.best_step} if result.best_step is not None else {}),
         "windows": num_windows,
         "rollouts": num_rollouts + refill.extra,
         "prmu_calls": num_rollouts if "prmu" in composite.terms else 0,
@@ -207,8 +220,8 @@ def _read_prompts(folder: Path, rl: RlSettings, builder: PromptBuilder) -> tuple
     train = [record for record in records if record.split == "train" and record.purpose in rl.purposes]
     if not train:
         raise BadInputError(
-            f"{folder} holds no question of a train person with purpose={' or '.join(rl.purposes)}: give RL a share of the "
-            "train questions in data.shares, or leave RL out with rl.order=[]."
+            f"{folder} holds no question of a train person with purpose={' or '.join(rl.purposes)}: give RL a share of "
+            "the train questions in data.shares, or leave RL out with rl.order=[]."
         )
     prompts = [
         _prompt(record, builder, gold=record.gold if may_use_gold(record, rl.gold_fraction) else None)

@@ -9,11 +9,13 @@ from pathlib import Path
 from tagpr.context import StageContext
 from tagpr.data.prompts import PromptBuilder, PromptStyle, check_fits_context
 from tagpr.errors import BadInputError
-from tagpr.lm.backbone import Backbone, save_policy
+from tagpr.lm.adapter import Adapter
+from tagpr.lm.backbone import Backbone
 from tagpr.schema import TrainerSettings
 from tagpr.sft.datamodule import collate_examples, encode_chains, make_batch, split_examples
 from tagpr.sft.module import SftModule
 from tagpr.storage import read_chains, read_records
+from tagpr.training.best import BestBy
 from tagpr.training.fit import fit
 from tagpr.training.loader import ResumableLoader
 from tagpr.training.optimizer import OptimizerSettings
@@ -30,12 +32,14 @@ class SftSettings:
     chunk_size: int  # completion tokens whose logits exist at a time
     validate_every: int  # steps; 0: never
     dev_records: int  # most records to validate on
+    keep_best: bool  # end with the weights of the lowest dev loss, not the last
     optimizer: OptimizerSettings
 
 
 def run(
     *,
     backbone: Backbone,
+    adapter: Adapter,
     prompt: PromptStyle,
     sft: SftSettings,
     trainer: TrainerSettings,
@@ -47,13 +51,13 @@ def run(
 
     Returns:
         steps; tokens the loss was taken over; chains and distinct records (each spends one gold label) on either side;
-        the last train and dev loss, in nats per token.
+        the last train and dev loss, in nats per token; with keep_best the step whose weights are written.
     Raises:
         BadInputError: no chain to train on.
     """
     seed_everything(context.seed)
     tokenizer = backbone.tokenizer()
-    policy = backbone.policy().train()
+    policy = adapter.attach(backbone.policy()).train()
     builder = PromptBuilder(style=prompt, tokenizer=tokenizer)
     # A prompt that leaves no room for any completion shows before training; longer chains are checked one by one.
     check_fits_context(builder, context_tokens=policy.config.max_position_embeddings, completion_tokens=1)
@@ -93,11 +97,13 @@ def run(
         output=output,
         context=context,
         validate_every=sft.validate_every,
+        best=BestBy(metric="sft/dev_loss", higher_is_better=False) if sft.keep_best and dev else None,
     )
-    save_policy(policy, tokenizer, output / "policy")
+    adapter.save(policy, tokenizer, output, base=backbone.policy)
     seen = [divmod(step, loader.steps_per_epoch) for step in range(sft.steps)]
     return {
         "steps": result.steps,
+        **({"best_step": result.best_step} if result.best_step is not None else {}),
         "completion_tokens": sum(len(train[i].completion_ids) for place in seen for i in loader.indices(*place)),
         "train_chains": len(train),
         "dev_chains": len(dev),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -13,10 +15,11 @@ from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.utilities.rank_zero import rank_zero_only
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.warnings import PossibleUserWarning
+from pytorch_lightning.strategies import DDPStrategy
 
-from tagpr.context import StageContext, StopRequested
+from tagpr.context import RankDone, StageContext, StopRequested
 from tagpr.schema import TrainerSettings
 from tagpr.training.best import BestBy, BestWeights
 from tagpr.training.checkpoints import checkpoint_path, checkpoint_step, keep_last, newest_sound, write_atomically
@@ -68,7 +71,8 @@ def fit(
         best: keep the weights with the best validation metric and load them at the end.
     Raises:
         TrainingDiverged: NaN or infinity in loss or gradient; earlier checkpoints stay.
-        StopRequested: `context.stop` was set; a checkpoint of the last step done has been written.
+        StopRequested: `context.stop` was set on a rank; a checkpoint of the last step done has been written.
+        RankDone: always, on ranks other than 0, in place of a result.
     """
     if best and not validate_every:
         raise ValueError(
@@ -77,14 +81,14 @@ def fit(
     context.checkpoints.mkdir(parents=True, exist_ok=True)
     checkpoint = newest_sound(context.checkpoints)
     resumed_from = checkpoint_step(checkpoint) if checkpoint else 0
-    log = MetricsLog(
-        context.checkpoints / "metrics.jsonl", last_step=resumed_from, writes=(rank_zero_only.rank or 0) == 0
-    )
-    keeper = BestWeights(folder=context.checkpoints, best=best) if best else None
+    first = context.rank == 0
+    log = MetricsLog(context.checkpoints / "metrics.jsonl", last_step=resumed_from, writes=first)
+    keeper = BestWeights(folder=context.checkpoints, best=best) if best and first else None
     with (
         _quiet(),
         _threads(settings.threads),
-        context.progress(f"training {context.stage}", total=num_steps, done=resumed_from) as advance,
+        _process_group_closed(),
+        context.progress(f"training {context.stage}", total=num_steps, done=resumed_from, leaves=False) as advance,
     ):
         each_step = _EachStep(
             loader=loader,
@@ -99,11 +103,12 @@ def fit(
         trainer = pl.Trainer(
             accelerator=settings.accelerator,
             devices=settings.devices,
-            strategy=settings.strategy,
+            strategy=_strategy(settings),
+            plugins=[LightningEnvironment()] if settings.devices > 1 else None,
             precision=settings.precision,  # pyright: ignore[reportArgumentType]
             max_steps=num_steps,
             max_epochs=-1,
-            logger=context.make_loggers(output) or False,
+            logger=(context.make_loggers(output) if first else []) or False,
             callbacks=[each_step],
             default_root_dir=context.checkpoints,
             enable_checkpointing=False,
@@ -113,19 +118,22 @@ def fit(
             # Lightning's own sampler would shuffle again: ranks are sliced by the loader.
             use_distributed_sampler=False,
         )
+        if _frozen(module):
+            module.strict_loading = False  # checkpoints leave frozen weights out
         trainer.fit(module, _Steps(loader, num_steps), ckpt_path=checkpoint, weights_only=True)
         if trainer.global_step != num_steps:
             raise RuntimeError(f"Training ended at step {trainer.global_step} of {num_steps}.")
+    if not first:
+        raise RankDone
     if keeper:
         keeper.load_into(module)
-    if trainer.is_global_zero:
-        log.write_csv(output / "metrics.csv")
+    log.write_csv(output / "metrics.csv")
     return FitResult(
         steps=num_steps,
         resumed_from=resumed_from,
         seconds=each_step.seconds,
         best_step=keeper.step if keeper else None,
-        final=trainer.strategy.broadcast(log.final() if trainer.is_global_zero else {}),
+        final=log.final(),
     )
 
 
@@ -176,11 +184,16 @@ class _EachStep(pl.Callback):
         self.saved_rng: list[dict[str, Any]] | None = None
         self.best_of_kept: list[int] = []  # the best step known to each checkpoint that is kept
         self.step_before = 0
+        # Lightning puts its own handler before ours, which ends the process at a place where nothing has been saved.
+        in_main = threading.current_thread() is threading.main_thread()
+        self.handlers = {signal.SIGTERM: signal.getsignal(signal.SIGTERM)} if in_main else {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.loader.share(rank=trainer.global_rank, world_size=trainer.world_size)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
         self.started = time.monotonic() - self.seconds
         if self.saved_rng is None and trainer.world_size > 1:
             seed_everything(self.context.seed + trainer.global_rank)
@@ -210,15 +223,16 @@ class _EachStep(pl.Callback):
             metrics |= _validated(pl_module)
             if self.keeper:
                 self.keeper.consider(pl_module, step=step, metrics=metrics)
-        stopping = self.context.stop.is_set()
+        # All ranks leave after the same step, or the others would wait for ever.
+        stopping = trainer.strategy.reduce_boolean_decision(self.context.stop.is_set(), all=False)
         self.rows.add(step, metrics)
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=step)
         if stopping or step % self.settings.checkpoint_every == 0 or step == self.num_steps:
             self._save(trainer, step)
         self.advance(note=pl_module.note)
-        if stopping and step < self.num_steps:
-            raise StopRequested(f"Stopped after step {step} of {self.num_steps}; the next run goes on from there.")
+        if stopping:
+            raise StopRequested(f"step {step} of {self.num_steps}")
 
     def _save(self, trainer: pl.Trainer, step: int) -> None:
         self.rows.flush()
@@ -245,6 +259,9 @@ class _EachStep(pl.Callback):
         if trainer.world_size > 1:
             rng = [None] * trainer.world_size
             torch.distributed.all_gather_object(rng, rng_state())
+        # Frozen weights are the start's, which a resumed stage loads again.
+        for name in _frozen(pl_module):
+            checkpoint["state_dict"].pop(name)
         checkpoint["tagpr"] = {
             "rng": rng,
             "seconds": self.seconds,
@@ -277,6 +294,26 @@ def _validated(module: ManualModule) -> dict[str, float]:
     for part, training in was_training.items():
         part.training = training
     return metrics
+
+
+def _frozen(module: torch.nn.Module) -> list[str]:
+    """Names of parameters that are not trained, tied ones by each of their names."""
+    return [name for name, one in module.named_parameters(remove_duplicate=False) if not one.requires_grad]
+
+
+def _strategy(settings: TrainerSettings) -> str | DDPStrategy:
+    """DDP that bears a parameter without a gradient in some micro-batch; processes are started by the pipeline."""
+    return DDPStrategy(find_unused_parameters=True) if settings.devices > 1 else settings.strategy
+
+
+@contextlib.contextmanager
+def _process_group_closed() -> Iterator[None]:
+    """The next stage has other helpers: it must not find this one's connections."""
+    try:
+        yield
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
 
 
 @contextlib.contextmanager

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tagpr.errors import BadInputError
+
 
 class ResumableLoader:
     """Endless batches over `num_items` items; the number of steps ends training, never the data.
@@ -18,10 +20,11 @@ class ResumableLoader:
     Args:
         num_items: size of the data set.
         batch_size: items of one optimizer step, over all ranks.
-        collate: (indices, generator) -> batch. The generator is a function of (seed, epoch, position, rank): a collate
-            that samples must take its randomness from there.
+        collate: (indices, generator) -> batch. The generator is a function of (seed, epoch, position), alike on every
+            rank: a collate that samples must take its randomness from there, item by item.
         seed: of the order and of the generators.
         repeats: consecutive steps that get the same batch; RL takes several optimizer steps from one batch of rollouts.
+        sliced: ranks get their slices; False: each gets the whole batch and finds its own part.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class ResumableLoader:
         collate: Callable[[list[int], np.random.Generator], Any],
         seed: int,
         repeats: int = 1,
+        sliced: bool = True,
     ) -> None:
         if num_items < 1:
             raise ValueError("There is nothing to train on: num_items is 0, expected at least one item.")
@@ -40,6 +44,7 @@ class ResumableLoader:
         self.collate = collate
         self.seed = seed
         self.repeats = repeats
+        self.sliced = sliced
         self.rank = 0
         self.world_size = 1
         self.epoch = 0
@@ -51,10 +56,12 @@ class ResumableLoader:
 
     def share(self, *, rank: int, world_size: int) -> None:
         """Yield one rank's slices from now on; `fit` calls it once the processes know of one another."""
+        if not self.sliced:
+            return
         if self.batch_size % world_size:
-            raise ValueError(
-                f"batch_size={self.batch_size} cannot be shared evenly by {world_size} processes: choose a multiple of "
-                f"{world_size}."
+            raise BadInputError(
+                f"a batch of {self.batch_size} cannot be shared evenly by trainer.devices={world_size} processes: "
+                f"choose a batch size that is a multiple of {world_size}."
             )
         self.rank, self.world_size = rank, world_size
 
@@ -67,7 +74,7 @@ class ResumableLoader:
 
     def __iter__(self) -> Iterator[Any]:
         while True:
-            generator = np.random.default_rng([self.seed, self.epoch, self.position // self.repeats, self.rank])
+            generator = np.random.default_rng([self.seed, self.epoch, self.position // self.repeats])
             batch = self.collate(self.indices(self.epoch, self.position), generator)
             # Moved on before the batch is handed out: a checkpoint made during this step must name the next one.
             self.position += 1

@@ -112,6 +112,22 @@ class ManualModule(pl.LightningModule):
             return count
         return int(self.trainer.strategy.reduce(torch.tensor(count, device=self.device), reduce_op="sum"))
 
+    def sums_over_ranks(self, sums: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """What every rank has summed over its share of a step, as the whole step's sums; all ranks name the same."""
+        values = torch.tensor([float(value) for value in sums.values()], dtype=torch.float64)
+        if self.trainer.world_size > 1:
+            # Lightning's reduce takes float64 on CPU and CUDA; MPS, which lacks it, has no second device.
+            values = self.trainer.strategy.reduce(values.to(self.device), reduce_op="sum").cpu()
+        return dict(zip(sums, values.tolist(), strict=True))
+
+    def gather_from_ranks(self, mine: Any) -> list[Any]:
+        """Every rank's object, in the order of ranks; plain data that pickles."""
+        if self.trainer.world_size == 1:
+            return [mine]
+        gathered: list[Any] = [None] * self.trainer.world_size
+        torch.distributed.all_gather_object(gathered, mine)
+        return gathered
+
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Batches stay where the loader made them; a step moves each micro-batch when its turn comes."""
         return batch

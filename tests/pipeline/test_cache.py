@@ -3,11 +3,13 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tagpr.context import StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.cache import ArtifactCache
 from tagpr.storage import read_json, write_json
@@ -68,6 +70,16 @@ def _hold(root: Path, started: Path) -> None:
     with ArtifactCache(root).lock("sft", "ab12"):
         started.write_text("")
         time.sleep(60)
+
+
+def test_who_waits_for_a_lock_leaves_when_asked_to_stop(tmp_path):
+    stop = threading.Event()
+    with (
+        ArtifactCache(tmp_path).lock("sft", "ab12"),
+        pytest.raises(StopRequested, match="sft was being computed by another run"),
+        ArtifactCache(tmp_path).lock("sft", "ab12", on_wait=stop.set, stop=stop),
+    ):
+        pytest.fail("both hold the lock")
 
 
 def test_a_dead_holder_frees_its_lock_and_a_living_one_is_waited_for(tmp_path):

@@ -124,12 +124,21 @@ def test_centring_takes_out_what_the_query_alone_earns(bilinear, people):
     torch.testing.assert_close(shifted.rewards, plain.rewards, atol=1e-4, rtol=1e-4)
 
 
-def test_histories_are_read_once(bilinear, people):
-    made = reward(bilinear, people)
+def test_texts_are_read_once_within_a_call(bilinear, people):
+    made = reward(bilinear, people, max_records=1)
+    made.prmu_scores([*people, *people], [*ANSWERS, *ANSWERS])
+    twice = made.encode.num_encoded
     made.prmu_scores(people, ANSWERS)
-    before = made.encode.num_encoded
-    made.prmu_scores(people, ANSWERS)
-    assert made.encode.num_encoded == before
+    assert made.encode.num_encoded == twice
+
+
+def test_rewards_do_not_depend_on_what_was_judged_before(bilinear, people):
+    """Or a run that goes on after a kill, with nothing remembered, would round differently."""
+    fresh, used = reward(bilinear, people), reward(bilinear, people)
+    used.prmu_scores(people[1:], ANSWERS[1:])
+    expected, found = (made.prmu_scores(people, ANSWERS) for made in (fresh, used))
+    assert used.encode.num_encoded == fresh.encode.num_encoded
+    assert torch.equal(found.rewards, expected.rewards)
 
 
 def test_reference_answers(make_record):

@@ -40,7 +40,7 @@ def test_groups_are_tied_on_the_task_behind_the_gate(rollouts_of) -> None:
 def test_tied_groups_are_replaced_by_prompts_that_are_not_in_the_window(rollouts_of) -> None:
     sampler = Sampler(rollouts_of, varied=[1, 3, 4, 5, 6, 7, 8])
     refill = new_refill()
-    rollouts = refill.sample([0, 1, 2], sampler, step=4, rank=0, seed=77)
+    rollouts = refill.sample([0, 1, 2], sampler, step=4, seed=77)
     assert sampler.calls[0] == ([0, 1, 2], 77)
     ((fresh, seed),) = sampler.calls[1:]
     assert len(fresh) == 2
@@ -55,7 +55,7 @@ def test_tied_groups_are_replaced_by_prompts_that_are_not_in_the_window(rollouts
 def test_the_budget_ends_it_and_the_window_stays_full(rollouts_of) -> None:
     sampler = Sampler(rollouts_of, varied=[])
     refill = new_refill()
-    rollouts = refill.sample([0, 1, 2], sampler, step=0, rank=0, seed=0)
+    rollouts = refill.sample([0, 1, 2], sampler, step=0, seed=0)
     assert rollouts.shape == (3, 2)
     assert len(sampler.calls) == 3
     asked = [index for indices, _ in sampler.calls for index in indices]
@@ -66,31 +66,31 @@ def test_the_budget_ends_it_and_the_window_stays_full(rollouts_of) -> None:
 def test_a_small_pool_runs_out(rollouts_of) -> None:
     refill = new_refill(num_prompts=3, max_rounds=5)
     sampler = Sampler(rollouts_of, varied=[])
-    assert refill.sample([0, 1], sampler, step=0, rank=0, seed=0).shape == (2, 2)
+    assert refill.sample([0, 1], sampler, step=0, seed=0).shape == (2, 2)
     assert [len(indices) for indices, _ in sampler.calls] == [2, 1]
 
 
 def test_off_it_samples_once_and_says_nothing(rollouts_of) -> None:
     refill = new_refill(max_rounds=0)
     sampler = Sampler(rollouts_of, varied=[])
-    refill.sample([0, 1], sampler, step=0, rank=0, seed=3)
+    refill.sample([0, 1], sampler, step=0, seed=3)
     assert sampler.calls == [([0, 1], 3)]
     assert refill.metrics() == {}
 
 
-@pytest.mark.parametrize(("step", "rank", "same"), [(4, 0, True), (5, 0, False), (4, 1, False)])
-def test_replacements_depend_on_seed_step_and_rank_alone(rollouts_of, step: int, rank: int, same: bool) -> None:
+@pytest.mark.parametrize(("step", "same"), [(4, True), (5, False)])
+def test_replacements_depend_on_seed_and_step_alone(rollouts_of, step: int, same: bool) -> None:
     asked = []
-    for one in ((4, 0), (step, rank)):
+    for one in (4, step):
         sampler = Sampler(rollouts_of, varied=[])
-        new_refill(num_prompts=40).sample([0, 1, 2], sampler, step=one[0], rank=one[1], seed=0)
+        new_refill(num_prompts=40).sample([0, 1, 2], sampler, step=one, seed=0)
         asked.append(sampler.calls[1:])
     assert (asked[0] == asked[1]) is same
 
 
 def test_counts_survive_a_checkpoint(rollouts_of) -> None:
     refill, resumed = new_refill(), new_refill()
-    refill.sample([0, 1], Sampler(rollouts_of, varied=[]), step=0, rank=0, seed=0)
+    refill.sample([0, 1], Sampler(rollouts_of, varied=[]), step=0, seed=0)
     state = refill.state_dict()
     resumed.load_state_dict(state)
     assert (resumed.drawn, resumed.extra, resumed.asked) == (refill.drawn, refill.extra, refill.asked)

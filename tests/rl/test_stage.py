@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM
 from tagpr.context import StageContext, StopRequested
 from tagpr.data.prompts import CompactStyle
 from tagpr.errors import BadInputError
+from tagpr.lm.adapter import Adapter, LoraAdapter, NoAdapter
 from tagpr.lm.backbone import Backbone, save_policy
 from tagpr.lm.generation.torch_engine import TorchEngine
 from tagpr.rl.advantages import group
@@ -85,6 +86,7 @@ def rl_settings(**changes: Any) -> RlSettings:
         extra_rounds=0,
         dev_records=4,
         dev_every=3,
+        keep_best=False,
         guard=WindowGuard(patience=20, max_truncated=1.0),
         optimizer=OptimizerSettings(
             create=partial(adamw, learning_rate=0.005, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0),
@@ -104,6 +106,11 @@ def run_stage(
     stop: Event | None = None,
     share=1.0,
     with_fours=True,
+    adapter: Adapter = NoAdapter(),
+    engine: type[TorchEngine] = TorchEngine,
+    devices: int = 1,
+    precision: str = "32-true",
+    rank: int = 0,
     **changes: Any,
 ) -> dict[str, int | float]:
     """One stage in `folder`; `output` begins empty each time, `checkpoints` stays, as in the pipeline."""
@@ -126,14 +133,15 @@ def run_stage(
         advantage=group,
         policy_loss=partial(grpo, clip_low=0.2, clip_high=0.2),
         backbone=backbone,
-        engine=partial(TorchEngine, max_tokens=1024),
+        adapter=adapter,
+        engine=partial(engine, max_tokens=1024),
         prompt=CompactStyle(thinking=False, query_tokens=20, history_tokens=20, entry_tokens=10, order="ranked"),
         tags=tags,
         trainer=TrainerSettings(
             accelerator="cpu",
-            devices=1,
+            devices=devices,
             strategy="auto",
-            precision="32-true",
+            precision=precision,
             threads=1,
             checkpoint_every=4,
             keep_last=2,
@@ -141,7 +149,11 @@ def run_stage(
         inputs=inputs,
         output=output,
         context=StageContext(
-            stage="rl_guided", seed=3, checkpoints=folder / "checkpoints", stop=stop if stop is not None else Event()
+            stage="rl_guided",
+            seed=3,
+            checkpoints=folder / "checkpoints",
+            stop=stop if stop is not None else Event(),
+            rank=rank,
         ),
     )
 
@@ -218,6 +230,32 @@ def test_a_stopped_run_goes_on_exactly(tmp_path: Path, inputs, backbone, no_tags
         for name in [name for name in row if "/speed/" in name]:
             del row[name]
     assert ours == theirs
+
+
+LORA = LoraAdapter(rank=2, alpha=4.0, dropout=0.0, target_modules=["q_proj", "o_proj", "up_proj"])
+
+
+def test_lora_resumes_exactly_and_the_engine_writes_what_the_adapter_learned(
+    tmp_path: Path, inputs, backbone, no_tags
+) -> None:
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    run_stage(whole, inputs, backbone, no_tags, adapter=LORA)
+    with pytest.raises(StopRequested):
+        run_stage(stopped, inputs, backbone, no_tags, adapter=LORA, stop=Interrupt(3))  # between two steps of a window
+    run_stage(stopped, inputs, backbone, no_tags, adapter=LORA)
+    for file in ("adapter/adapter_model.safetensors", "policy/model.safetensors"):
+        assert (stopped / "output" / file).read_bytes() == (whole / "output" / file).read_bytes()
+    assert read_rollouts(stopped / "output" / "rollouts") == read_rollouts(whole / "output" / "rollouts")
+    # On policy at the first step of every window: the engine samples with the adapter as it is then.
+    assert [abs(float(row["rl/policy/ratio"]) - 1) < 1e-5 for row in metrics_of(whole)[::2]] == [True] * 3
+
+
+def test_half_precision_passes_its_own_self_check(tmp_path: Path, inputs, backbone, no_tags) -> None:
+    run_stage(tmp_path / "half", inputs, backbone, no_tags, precision="bf16-mixed", steps=2)
+    ratio = float(metrics_of(tmp_path / "half")[0]["rl/policy/ratio"])
+    assert ratio == pytest.approx(1.0, abs=0.02)  # on policy up to the rounding of bfloat16
+    assert ratio != 1.0
+    assert {value.dtype for value in weights_of(tmp_path / "half").values()} == {torch.float32}
 
 
 def test_micro_batches_do_not_change_the_update(tmp_path: Path, inputs, backbone, no_tags, uninterrupted) -> None:

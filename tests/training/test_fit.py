@@ -200,6 +200,40 @@ def test_stop_saves_and_leaves(tmp_path: Path, uninterrupted: Any) -> None:
     assert same_weights(module, uninterrupted[0])
 
 
+def test_the_last_step_is_saved_and_left_as_well(tmp_path: Path, uninterrupted: Any) -> None:
+    stop = threading.Event()
+
+    class StopsAtTheEnd(Remembers):
+        def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+            if step == STEPS - 1:
+                stop.set()
+
+    with pytest.raises(StopRequested, match=f"step {STEPS} of {STEPS}"):
+        train(tmp_path, stop=stop, logger=StopsAtTheEnd(), validate_every=4)
+    module, result = train(tmp_path, validate_every=4)
+    assert result.resumed_from == STEPS
+    assert same_weights(module, uninterrupted[0])
+
+
+def test_the_handler_of_the_command_stays_in_place(tmp_path: Path) -> None:
+    """Lightning's own would end the process between two of our looks, unsaved and with exit code 0."""
+    seen = []
+
+    class Looks(Remembers):
+        def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    def ours(number: int, frame: Any) -> None: ...
+
+    before = signal.signal(signal.SIGTERM, ours)
+    try:
+        train(tmp_path, logger=Looks())
+        assert seen == [ours] * STEPS
+        assert signal.getsignal(signal.SIGTERM) is ours
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_divergence_keeps_the_last_good_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(TrainingDiverged, match="Step 6: loss nan"):
         train(tmp_path, nan_at=5)

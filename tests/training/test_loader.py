@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tagpr.errors import BadInputError
 from tagpr.training.loader import ResumableLoader
 
 
@@ -82,5 +83,5 @@ def test_generators_do_not_touch_the_global_state() -> None:
 def test_wrong_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="nothing to train on"):
         make(num_items=0)
-    with pytest.raises(ValueError, match="batch_size=4 cannot be shared evenly by 3"):
+    with pytest.raises(BadInputError, match=r"batch of 4 cannot be shared evenly by trainer\.devices=3"):
         make().share(rank=0, world_size=3)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tagpr.lm.backbone import special_ids
@@ -59,6 +61,7 @@ class RolloutEngine(ABC):
         sampling: Sampling,
         seed: int | Sequence[int],
         on_done: Callable[[int], None] | None = None,
+        positions: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         """`num_samples` completions of each prompt, from the model's weights as they are now.
 
@@ -71,9 +74,19 @@ class RolloutEngine(ABC):
             seed: one for all prompts, or one for each.
             on_done: called with the number of completions finished since its last call; the sum is len(prompts) *
                 num_samples.
+            positions: place of each prompt in the whole request, where this is a share of it: together the shares draw
+                what the whole would.
         Returns:
             [prompt][sample], in the order given.
         """
+
+    def weights_digest(self, model: PreTrainedModel) -> str:
+        """Stands for the trainable weights that `generate` samples with now; other weights, another digest.
+
+        An engine that keeps weights of its own (in another process, or merged) answers for those.
+        """
+        sums = [one.detach().double().sum() for one in model.parameters() if one.requires_grad]
+        return hashlib.sha256(torch.stack(sums).cpu().numpy().tobytes()).hexdigest() if sums else ""
 
 
 def eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

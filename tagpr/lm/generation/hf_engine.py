@@ -33,10 +33,13 @@ class HfEngine(RolloutEngine):
         sampling: Sampling,
         seed: int | Sequence[int],
         on_done: Callable[[int], None] | None = None,
+        positions: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         training = model.training
         model.eval()
-        keys = row_keys(seed, len(prompts), num_samples)
+        keys = row_keys(seed, len(prompts) if positions is None else max(positions, default=-1) + 1, num_samples)
+        if positions is not None:
+            keys = keys[list(positions)]
         groups: list[list[Completion]] = []
         try:
             for position, prompt in enumerate(prompts):

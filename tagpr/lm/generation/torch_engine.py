@@ -43,12 +43,15 @@ class TorchEngine(RolloutEngine):
         sampling: Sampling,
         seed: int | Sequence[int],
         on_done: Callable[[int], None] | None = None,
+        positions: Sequence[int] | None = None,
     ) -> list[list[Completion]]:
         if empty := [position for position, prompt in enumerate(prompts) if not len(prompt)]:
             raise ValueError(f"prompt {empty[0]} has no tokens, expected at least one.")
         if not prompts:
             return []
-        keys = row_keys(seed, len(prompts), num_samples)
+        keys = row_keys(seed, len(prompts) if positions is None else max(positions, default=-1) + 1, num_samples)
+        if positions is not None:
+            keys = keys[list(positions)]
         groups: list[list[Completion]] = [[] for _ in prompts]
         training = model.training
         model.eval()
