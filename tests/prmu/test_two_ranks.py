@@ -25,7 +25,7 @@ def test_two_ranks_make_the_update_of_one(folder: Path, backbone, made_pairs, tm
             warnings.simplefilter("ignore")
             stage.run(
                 backbone=backbone,
-                prmu=settings(optimizer=sgd(0.2), steps=5, validate_every=0),
+                prmu=settings(optimizer=sgd(0.2), steps=5, validate_every=0, select_by="last"),
                 trainer=trainer,
                 inputs={"records": folder / "records", "pairs": made_pairs[0]},
                 output=output,

@@ -21,6 +21,7 @@ from tagpr import schema
 from tagpr.context import StageContext, StopRequested
 from tagpr.data.prompts import CompactStyle
 from tagpr.errors import BadInputError
+from tagpr.lm.adapter import NoAdapter
 from tagpr.lm.backbone import Backbone, save_policy
 from tagpr.lm.generation.torch_engine import TorchEngine
 from tagpr.rl.advantages import SegmentAdvantage, group, group_mean
@@ -130,6 +131,7 @@ def stage_of(inputs, backbone, no_tags) -> Callable[..., dict[str, int | float]]
         extra_rounds=0,
         dev_records=0,
         dev_every=0,
+        keep_best=False,
         guard=WindowGuard(patience=20, max_truncated=1.0),
         optimizer=OptimizerSettings(
             create=partial(adamw, learning_rate=0.005, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0),
@@ -164,6 +166,7 @@ def stage_of(inputs, backbone, no_tags) -> Callable[..., dict[str, int | float]]
             advantage=advantage,
             policy_loss=partial(policy_loss, clip_low=0.2, clip_high=0.2),
             backbone=backbone,
+            adapter=NoAdapter(),
             engine=partial(TorchEngine, max_tokens=1024),
             prompt=CompactStyle(thinking=False, query_tokens=20, history_tokens=20, entry_tokens=10, order="ranked"),
             tags=no_tags,

@@ -400,7 +400,7 @@ def test_all_chains_are_well_formed_and_short(world):
         assert set(vocabulary.required(task.kind)) <= set(tags)
         assert ("typical :" in " ".join(chain.steps)) >= chain.habitual
         assert len(cited_entries(chain.steps[tags.index("identify_patterns")])) >= 2
-        assert sum(len(step.split()) for step in chain.steps) <= (160 if task.name == "S1" else 150)
+        assert sum(len(step.split()) for step in chain.steps) <= (170 if task.name == "S1" else 150)
 
 
 def test_reads_the_prompt_only_and_repeats_itself(world):

@@ -26,7 +26,7 @@ from tagpr.types import ProfileEntry, Prompt, Record
 
 VOCABULARY = TagVocabulary(names=tuple(TAGS))
 STEPS = {
-    "examine_examples": "<1> cosy snug mood <2> lively noisy mood",
+    "examine_examples": "<1> cosy mood snug cosy same mood 1 <2> lively mood noisy lively same mood 2",
     "infer_preference": "user : mood , place if no mood",
     "apply_preference": "so : quiet",
 }
