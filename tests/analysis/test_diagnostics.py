@@ -18,7 +18,8 @@ from tagpr.evaluation.attribution import NO_CHAIN, UNEDITED, AttributedAnswer
 from tagpr.types import ProfileEntry, Record
 
 TRUE_CHAIN = (
-    "<think><examine_examples><1> cosy mood snug cosy same mood 1 <2> lively mood noisy lively same mood 2</examine_examples>"
+    "<think><examine_examples><1> cosy mood snug cosy same mood 1 "
+    "<2> lively mood noisy lively same mood 2</examine_examples>"
     "<infer_preference>user : mood , place if no mood</infer_preference>"
     "<apply_preference>so : quiet</apply_preference></think>quiet"
 )
