@@ -120,11 +120,11 @@ def entries(folder: Path) -> list[str]:
             gap = "-" if abs(own[BEST, MEAN].value - own[BLIND, MEAN].value) < 1e-9 else text(own[GAP, MEAN])
             rows.append(
                 (
-                    f"{shown[name]:.1f}", text(own[SCORE, MEAN]), text(own[ABOVE, MEAN], "+"), change,
+                    f"{round(shown[name], 1):g}", text(own[SCORE, MEAN]), text(own[ABOVE, MEAN], "+"), change,
                     text(own[BEST, MEAN]), gap, text(of_all[GAP, MEAN]),
                 )
             )  # fmt: skip
-            by_task.append((f"{shown[name]:.1f}", *(text(of_all[GAP, task]) for task in tasks)))
+            by_task.append((f"{round(shown[name], 1):g}", *(text(of_all[GAP, task]) for task in tasks)))
         headings = (
             "entries shown", "score", "above blind", "change against the row above", "Bayes of these entries",
             "gap closed to it", "gap closed to Bayes of the longest",
