@@ -38,9 +38,13 @@ from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling
 from tagpr.lm.generation.torch_engine import TorchEngine
 from tagpr.rl.advantages import group
 from tagpr.rl.guards import WindowGuard
+from tagpr.rl.kl import KlPenalty
 from tagpr.rl.losses import dapo
-from tagpr.rl.module import Objective, RlModule
+from tagpr.rl.module import RlModule
+from tagpr.rl.objective import Objective
+from tagpr.rl.refill import PromptRefill
 from tagpr.rl.rewards.combine import Rewards
+from tagpr.rl.rewards.overlong import OverlongPenalty
 from tagpr.rl.rollouts import RlPrompt, RolloutBatch, RolloutWindow
 from tagpr.tasks import task_named
 from tagpr.types import Prompt, Record
@@ -133,18 +137,30 @@ def our_training(case: Case, folder: Path, phases: Phases, *, num_steps: int, th
     """The RL stage's own module and loop, with the defaults of conf/rl."""
     tokenizer = make_tokenizer(case.size)
     scoring: dict[str, Any] = {"temperature": 1.0, "method": "two_part", "chunk_size": 2048}
+    score_tokens = partial(completion_logprobs, **scoring)
     engine = TorchEngine(tokenizer=tokenizer, max_tokens=32768)
 
     def module() -> RlModule:
         return RlModule(
             policy=make_model(case.size, attention="two_part"),
             engine=TimedEngine(engine, phases),
-            score_tokens=partial(completion_logprobs, **scoring),
+            score_tokens=score_tokens,
             self_check=partial(check_against_padded, **scoring),
             objective=Objective(
                 reward=EvenTokens(),  # pyright: ignore[reportArgumentType]
                 advantage=group,
                 policy_loss=partial(dapo, clip_low=CLIP_LOW, clip_high=CLIP_HIGH),
+                kl=KlPenalty(measured=False, in_reward=0.0, in_loss=0.0),
+                overlong=OverlongPenalty(weight=0.0, buffer=1),
+                entropy_weight=0.0,
+                importance_cap=None,
+                reference=None,
+                score_spans=None,
+                score_tokens=score_tokens,
+                max_new_tokens=case.completion,
+                min_std=1e-6,
+                max_tokens=case.micro_batch_tokens,
+                pad_id=0,
             ),
             tags=TagVocabulary(names=()),
             window=RolloutWindow(
@@ -154,6 +170,7 @@ def our_training(case: Case, folder: Path, phases: Phases, *, num_steps: int, th
                 pad_id=0,
             ),
             guard=WindowGuard(patience=num_steps + 1, max_truncated=1.0),
+            refill=PromptRefill(max_rounds=0, num_prompts=case.prompts * num_steps, min_std=1e-6, seed=0),
             sampling=Sampling(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=case.completion),
             group_size=case.group,
             min_std=1e-6,
