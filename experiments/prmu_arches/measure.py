@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from experiments.prmu_arches.stages import World
-from experiments.prmu_arches.yardsticks import Judges
+from experiments.prmu_arches.yardsticks import Judges, likelier_of_anybody
 from tagpr.evaluation.prmu_answers import hack_probes
 from tagpr.evaluation.prmu_figures import Figure, mean_figure
 from tagpr.evaluation.prmu_judgement import calibration_curve
@@ -20,14 +20,17 @@ from tagpr.prmu.text_encoder import FrozenEncoder
 from tagpr.prmu.texts import History
 from tagpr.types import PreferencePair
 
+AGREEING, DISAGREEING = "N1, the person answers as most do", "N1, the other one does"
 ACCURACY, SWAP, OVER_RANDOM, OVER_TWIN, HACKED, ECE = (
     "N1 accuracy", "swap accuracy", "best of n over random", "best of n over its twin", "hack rate", "ECE",
 )  # fmt: skip
+SLICES = (AGREEING, DISAGREEING)
 FIGURES = (ACCURACY, SWAP, OVER_RANDOM, OVER_TWIN, HACKED, ECE)
 # What a judge who knows nothing of the person has; the way to the posterior begins there.
 CHANCE = {ACCURACY: 0.5, SWAP: 0.5, OVER_RANDOM: 0.0, OVER_TWIN: 0.0}
 
 CHUNK = 64  # pairs judged together
+SAME = 1e-9  # in nats: as frequent as each other
 
 
 def measure(
@@ -62,6 +65,7 @@ def measure(
         OVER_RANDOM: mean_figure((best.picked - best.random).tolist(), [best.users]),
         OVER_TWIN: mean_figure((best.picked - best.blind).tolist(), [best.users]),
         HACKED: hack_rate(of_pairs, world.pairs, histories, contexts, encode=frozen),
+        **slices(judged, world),
         ECE: Figure(value=ece, interval=None, count=len(world.pairs), people=len({p.user_id for p in world.pairs})),
     }
 
@@ -70,6 +74,24 @@ def accuracy(judged: JudgedPairs, pairs: Sequence[PreferencePair]) -> Figure:
     """Win share on N1."""
     own = [place for place, pair in enumerate(pairs) if pair.negative_type == N1]
     return mean_figure(win_share(judged.margins)[own].tolist(), [[pairs[place].user_id for place in own]])
+
+
+def slices(judged: JudgedPairs, world: World) -> dict[str, Figure]:
+    """N1 accuracy where the population gives the chosen answer more often than the rejected one, and less often.
+
+    A judge who knows no person and the population by heart is at 1 and 0; equally frequent answers are in neither.
+    """
+    wins = win_share(judged.margins).tolist()
+    found: dict[str, list[int]] = {name: [] for name in SLICES}
+    for place, pair in enumerate(judged.pairs):
+        if pair.negative_type == N1:
+            leaning = likelier_of_anybody(world.by_id[pair.record_id], pair.chosen, pair.rejected)
+            if abs(leaning) > SAME:
+                found[AGREEING if leaning > 0 else DISAGREEING].append(place)
+    return {
+        name: mean_figure([wins[place] for place in own], [[judged.pairs[place].user_id for place in own]])
+        for name, own in found.items()
+    }
 
 
 def hack_rate(

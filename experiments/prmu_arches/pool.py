@@ -10,7 +10,7 @@ from tagpr.evaluation.prmu_figures import Figure
 from tagpr.evaluation.spread import spreads
 from tagpr.evaluation.statistics import Statistic, collect, difference, gap_closed, mean_over_tasks
 
-Seeds = Mapping[int, Figure]  # of one figure of one arm
+Seeds = Mapping[str, Figure]  # of one figure of one arm
 
 
 def pooled(by_seed: Seeds) -> Estimate:
@@ -24,9 +24,9 @@ def pooled(by_seed: Seeds) -> Estimate:
 
 
 def share_of_the_way(arm: Seeds, posterior: Seeds, *, chance: float) -> Estimate | None:
-    """(arm - chance) / (posterior - chance), a ratio of means over the seeds that both have; None where they share none.
+    """(arm - chance) / (posterior - chance), a ratio of means over the seeds that both have.
 
-    1: all that can be known given the entries read. With one seed there is no interval.
+    None where they share no seed. 1: all that can be known given the entries read. With one seed there is no interval.
     """
     return _of_both(arm, posterior, gap_closed(0, 2, 1), chance)
 
@@ -41,7 +41,7 @@ def _of_both(arm: Seeds, other: Seeds, statistic: Statistic, constant: float) ->
     return _over_seeds(values, statistic, arm) if values else None
 
 
-def _over_seeds(values: Mapping[int, tuple[float, ...]], statistic: Statistic, people: Seeds) -> Estimate:
+def _over_seeds(values: Mapping[str, tuple[float, ...]], statistic: Statistic, people: Seeds) -> Estimate:
     """Each seed counts once, however many questions it has."""
     # People of two worlds differ, so that drawing worlds draws people, too: one cell per seed is enough. That cell
     # stands for as many people as the seed's figure has.

@@ -25,7 +25,7 @@ class Trained:
 
     arch: str
     part: str  # what it was trained without; FULL: nothing
-    seed: int  # the run's, which is the world's
+    seed: str  # its world: the fingerprint of the records that a run's seed drew
     found: PrmuFolder
 
     @property
@@ -41,7 +41,7 @@ class Trained:
 class World:
     """What everybody of one seed is judged on: pairs of dev people, and the policy's answers to their questions."""
 
-    seed: int
+    seed: str
     records: Sequence[Record]
     pairs: Sequence[PreferencePair]
     samples: Sequence[PolicySample]
@@ -77,7 +77,7 @@ def trained_in(folder: Path) -> list[Trained]:
         UserError: there is none, or two that differ in nothing that an arm is told by.
     """
     stages = [folder] if (folder / "model" / "prmu.json").is_file() else sorted((folder / "cache" / "prmu").glob("*"))
-    found: dict[tuple[str, str, int], Trained] = {}
+    found: dict[tuple[str, str, str], Trained] = {}
     for stage in stages:
         if not (stage / "manifest.json").is_file():
             continue  # still running
@@ -85,7 +85,7 @@ def trained_in(folder: Path) -> list[Trained]:
         other = found.setdefault((one.arch, one.part, one.seed), one)
         if other is not one:
             raise UserError(
-                f"{other.found.folder} and {stage} are both {one.arch} ({one.part}) of seed {one.seed}, with other "
+                f"{other.found.folder} and {stage} are both {one.arch} ({one.part}) of world {one.seed}, with other "
                 "settings: a replicate must count once. Give every setting a FOLDER of its own."
             )
     if not found:
@@ -105,7 +105,7 @@ def _trained(found: PrmuFolder) -> Trained:
     return Trained(
         arch=read_json(found.model / "prmu.json")["arch"],
         part=f"no {' '.join(without)}" if without else FULL,
-        seed=int(_config(found.input("records"))["data"]["seed"]),
+        seed=found.manifest()["inputs"]["records"],
         found=found,
     )
 
@@ -115,20 +115,19 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def world_of(trained: Sequence[Trained], *, max_pairs: int) -> World:
-    """What the arms of one seed are judged on: the dev pairs of the full mix, whatever they were trained on.
+    """What the arms of one world are judged on: the dev pairs of the full mix, whatever they were trained on.
 
     Args:
         max_pairs: linked pairs stay together.
     Raises:
-        UserError: the arms come from two worlds or two policies, or all of them lack a type of pairs.
+        UserError: the arms come from two policies or pair settings, or all of them lack a type of pairs.
     """
-    records = {one.records for one in trained}
     full = {one.pairs for one in trained if one.part in (FULL, "no contrast")}
-    if len(records) != 1 or len(full) != 1:
+    if len(full) != 1:
         raise UserError(
-            f"the arms of seed {trained[0].seed} come from {len(records)} worlds, and {len(full)} pair stages with all "
-            "types of pairs, expected one of each: they would be judged on other people or other answers. Run them with "
-            "the same data, SFT and pair settings."
+            f"the arms of world {trained[0].seed} come from {len(full)} pair stages that have all types of pairs, "
+            "expected one: they would be judged on other answers. Run them with the same SFT and pair settings, and "
+            "with one arm that lacks nothing."
         )
     pairs_folder, settings = full.pop(), trained[0].found.manifest()["config"]["prmu"]
     kept: list[PreferencePair] = []
@@ -139,7 +138,7 @@ def world_of(trained: Sequence[Trained], *, max_pairs: int) -> World:
     samples = (PolicySample(**row) for row in read_parquet(pairs_folder / "samples.parquet"))
     return World(
         seed=trained[0].seed,
-        records=read_records(records.pop()),
+        records=read_records(trained[0].records),
         pairs=kept,
         samples=[sample for sample in samples if sample.split == "dev" and sample.with_history],
         num_bins=settings["calibration_bins"],

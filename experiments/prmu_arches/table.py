@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.prmu_arches.measure import CHANCE, FIGURES, OVER_TWIN, measure
+from experiments.prmu_arches.blind_share import LessAnybody
+from experiments.prmu_arches.measure import CHANCE, FIGURES, OVER_TWIN, SLICES, measure
 from experiments.prmu_arches.pool import Seeds, lead, pooled, share_of_the_way
 from experiments.prmu_arches.stages import FULL, Trained, World, trained_in, world_of
 from experiments.prmu_arches.yardsticks import Judges, yardsticks
@@ -27,9 +28,10 @@ from tagpr.prmu.texts import History
 ARCHES = ("bilinear", "basis", "agnostic", "history_text", "similarity")  # in the order of the table
 MAIN = "bilinear"
 ORACLE, POSTERIOR = "oracle", "posterior"
+BLIND_SHARES = (0.5, 1.0)  # lambda of RL's reward; the table's other rows are PRMU itself, 0
 CACHED_TEXTS = 50_000
 
-Found = dict[str, dict[str, dict[int, Figure]]]  # arm -> figure -> seed -> value
+Found = dict[str, dict[str, dict[str, Figure]]]  # arm -> figure -> seed -> value
 
 
 def figures_of(trained: Sequence[Trained], world: World, *, entries: int) -> dict[str, dict[str, Figure]]:
@@ -43,6 +45,11 @@ def figures_of(trained: Sequence[Trained], world: World, *, entries: int) -> dic
         shared = {task: [history for _, history in several] for task, several in named.items()}
         encode = FrozenEncoder(model.encoder, capacity=CACHED_TEXTS)
         found[name_of(one)] = measure(Judges(of_pairs=model, of_answers=model), world, shared, encode=encode)
+        if name_of(one) == MAIN:
+            for share in BLIND_SHARES:
+                less = LessAnybody(model, shared, world.records, blind_share=share)
+                judges = Judges(of_pairs=less, of_answers=less)
+                found[f"{MAIN}, lambda {share:g}"] = measure(judges, world, shared, encode=encode)
     for name, judges in yardsticks(world.records, max_entries=entries).items():
         found[name] = measure(judges, world, shared, encode=None)
     return found
@@ -54,7 +61,7 @@ def name_of(trained: Trained) -> str:
 
 def page(folders: Sequence[Path], *, entries: Sequence[int], max_pairs: int) -> list[str]:
     """A section per length of history that everybody has."""
-    by_seed: dict[int, list[Trained]] = defaultdict(list)
+    by_seed: dict[str, list[Trained]] = defaultdict(list)
     for folder in folders:
         for one in trained_in(folder):
             by_seed[one.seed].append(one)
@@ -89,6 +96,8 @@ def section(found: Found) -> list[str]:
         for arm in arms
     ]
     lines += ["", "Share of the way from chance to the posterior:", "", *pipe_table(("judge", *ways), shares)]
+    majority = [(arm, *(text(pooled(found[arm][name])) for name in SLICES)) for arm in (*arms, POSTERIOR, ORACLE)]
+    lines += ["", "By what most people answer:", "", *pipe_table(("judge", *SLICES), majority)]
     others = [arm for arm in arms if arm != MAIN]
     if MAIN in found and others:
         leads = [(f"{MAIN} - {arm}", *(_lead(found[MAIN][n], found[arm][n]) for n in FIGURES)) for arm in others]
@@ -109,21 +118,21 @@ def _seeds(figures: Mapping[str, Seeds]) -> str:
     return str(len(next(iter(figures.values()))))
 
 
-def _said(worlds: Mapping[int, World]) -> list[str]:
+def _said(worlds: Mapping[str, World]) -> list[str]:
     pairs = sum(len(world.pairs) for world in worlds.values())
     people = sum(len({pair.user_id for pair in world.pairs}) for world in worlds.values())
     questions = sum(len({sample.record_id for sample in world.samples}) for world in worlds.values())
     drawn = sorted({world.answers for world in worlds.values()})
     return [
-        f"Seeds {', '.join(map(str, worlds))}: {pairs} pairs of {people} dev people; n = "
+        f"{len(worlds)} world{'' if len(worlds) == 1 else 's'}: {pairs} pairs of {people} dev people; n = "
         f"{', '.join(map(str, drawn))} answers of the SFT policy to each of {questions} questions.",
         "",
     ]
 
 
 NOTE = (
-    "All on dev people, on whom nothing was trained; of PRMU's validated weights those were kept that picked best among "
-    "these people's answers. In brackets 95 %: over people where there is one seed, which says nothing of another "
+    "All on dev people, on whom nothing was trained; of PRMU's validated weights those were kept that picked best "
+    "among these people's answers. In brackets 95 %: over people where there is one seed, which says nothing of another "
     "training run or world; over seeds, a world and its people each, where there are several. Share of the way, "
     "differences and ECE have none with one seed. Posterior and oracle: for pairs, whose answer it is; for the best of "
     "n, the score that it may expect."

@@ -3,8 +3,8 @@
 The oracle knows the person's true rule or manner, the posterior what Bayes makes of the entries read; both know the
 population and its noise, and neither sees the question's gold. A yardstick is asked what its column asks:
 - of two answers, which is this person's (`OwnAnswer`): R(u, x, y) = log p(y | u, x) - log p(y | x). Where the other
-  answer is that of somebody drawn from the population, as in N1, sigma(R(y+) - R(y-)) is the exact chance that y+ is u's:
-  p(y+ | u) p(y-) against p(y- | u) p(y+).
+  answer is that of somebody drawn from the population, as in N1, sigma(R(y+) - R(y-)) is the exact chance that y+ is
+  u's: p(y+ | u) p(y-) against p(y- | u) p(y+).
 - what score may an answer expect (`ExpectedScore`): R(u, x, y) = sum over golds g of p(g | u, x) score(y, g), in the
   task's official metric. No other reward picks better of n answers, given what the judge knows.
 """
@@ -117,7 +117,9 @@ class OwnAnswer(Yardstick):
         truth = _truth(question)
         nobody = _population(question.task, tuple(truth["families"]), truth["noise"])
         own, anybody = (_log_chances(question, of, answers) for of in (belief, nobody))
-        return [IMPOSSIBLE if one is None or all_ is None else one - all_ for one, all_ in zip(own, anybody, strict=True)]
+        return [
+            IMPOSSIBLE if one is None or all_ is None else one - all_ for one, all_ in zip(own, anybody, strict=True)
+        ]
 
 
 class ExpectedScore(Yardstick):
@@ -132,8 +134,20 @@ class ExpectedScore(Yardstick):
         ]
 
 
+def likelier_of_anybody(question: Record, chosen: str, rejected: str) -> float:
+    """ln p(chosen | x) - ln p(rejected | x) in the population; 0 where nobody gives one of them."""
+    truth = _truth(question)
+    one, other = _log_chances(
+        question, _population(question.task, tuple(truth["families"]), truth["noise"]), [chosen, rejected]
+    )
+    return 0.0 if one is None or other is None else one - other
+
+
 def possible_golds(task: str, query: str) -> Mapping[int, str]:
-    """Column of `next_answers` -> the answer, of those that the question allows; endings, which no metric sees, alike."""
+    """Column of `next_answers` -> the answer, of those that the question allows.
+
+    Endings, which no metric sees, are alike in all texts.
+    """
     if task in LOGIC_TASKS:
         facts = read_facts(task, query)
         codes = possible_codes(task, facts)
