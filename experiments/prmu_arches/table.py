@@ -132,10 +132,10 @@ def _said(worlds: Mapping[str, World]) -> list[str]:
 
 NOTE = (
     "All on dev people, on whom nothing was trained; of PRMU's validated weights those were kept that picked best "
-    "among these people's answers. In brackets 95 %: over people where there is one seed, which says nothing of another "
-    "training run or world; over seeds, a world and its people each, where there are several. Share of the way, "
-    "differences and ECE have none with one seed. Posterior and oracle: for pairs, whose answer it is; for the best of "
-    "n, the score that it may expect."
+    "among these people's answers. In brackets 95 %: over people where there is one seed, which says nothing of "
+    "another training run or world; over seeds, a world and its people each, where there are several. Share of the "
+    "way, differences and ECE have none with one seed. Posterior and oracle: for pairs, whose answer it is; for the "
+    "best of n, the score that it may expect."
 )
 
 

@@ -106,7 +106,7 @@ class Yardstick(ABC):
         if found is None:
             record = self._people[history]
             entries = [entry for entry in record.profile if not is_own_entry(record, entry)]
-            found = self._beliefs[history] = self._believe(record, entries[-self.max_entries :])
+            found = self._beliefs[history] = self._believe(record, entries[max(len(entries) - self.max_entries, 0) :])
         return found
 
 
