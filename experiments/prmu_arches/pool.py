@@ -23,7 +23,7 @@ def pooled(by_seed: Seeds) -> Estimate:
     return _over_seeds({seed: (one.value,) for seed, one in by_seed.items()}, mean_over_tasks(0), by_seed)
 
 
-def share_of_the_way(arm: Seeds, posterior: Seeds, *, chance: float) -> Estimate | None:
+def share_of_the_way(arm: Seeds, posterior: Seeds, *, chance: float | Seeds) -> Estimate | None:
     """(arm - chance) / (posterior - chance), a ratio of means over the seeds that both have.
 
     None where they share no seed. 1: all that can be known given the entries read. With one seed there is no interval.
@@ -36,8 +36,12 @@ def lead(arm: Seeds, other: Seeds) -> Estimate | None:
     return _of_both(arm, other, difference(0, 1), 0.0)
 
 
-def _of_both(arm: Seeds, other: Seeds, statistic: Statistic, constant: float) -> Estimate | None:
-    values = {seed: (arm[seed].value, other[seed].value, constant) for seed in arm if seed in other}
+def _of_both(arm: Seeds, other: Seeds, statistic: Statistic, start: float | Seeds) -> Estimate | None:
+    values = {
+        seed: (arm[seed].value, other[seed].value, start if isinstance(start, float) else start[seed].value)
+        for seed in arm
+        if seed in other
+    }
     return _over_seeds(values, statistic, arm) if values else None
 
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experiments.prmu_arches.blind_share import LessAnybody
-from experiments.prmu_arches.measure import CHANCE, FIGURES, OVER_TWIN, SLICES, measure
+from experiments.prmu_arches.measure import CHANCE, FIGURES, OVER_RANDOM, OVER_TWIN, SLICES, measure
 from experiments.prmu_arches.pool import Seeds, lead, pooled, share_of_the_way
 from experiments.prmu_arches.stages import FULL, Trained, World, trained_in, world_of
-from experiments.prmu_arches.yardsticks import Judges, yardsticks
+from experiments.prmu_arches.yardsticks import ORACLE, POPULATION, POSTERIOR, Judges, yardsticks
 from tagpr.analysis.panel import Estimate
 from tagpr.analysis.text_tables import pipe_table
 from tagpr.errors import UserError
@@ -27,8 +27,9 @@ from tagpr.prmu.texts import History
 
 ARCHES = ("bilinear", "basis", "agnostic", "history_text", "similarity")  # in the order of the table
 MAIN = "bilinear"
-ORACLE, POSTERIOR = "oracle", "posterior"
+YARDSTICKS = (POPULATION, POSTERIOR, ORACLE)
 BLIND_SHARES = (0.5, 1.0)  # lambda of RL's reward; the table's other rows are PRMU itself, 0
+FROM_POPULATION = "best of n, from the population's pick"
 CACHED_TEXTS = 50_000
 
 Found = dict[str, dict[str, dict[str, Figure]]]  # arm -> figure -> seed -> value
@@ -80,10 +81,9 @@ def page(folders: Sequence[Path], *, entries: Sequence[int], max_pairs: int) -> 
 
 def section(found: Found) -> list[str]:
     """Figures, shares of the way and leads."""
-    arms = sorted((arm for arm in found if arm not in (ORACLE, POSTERIOR)), key=_place)
+    arms = sorted((arm for arm in found if arm not in YARDSTICKS), key=_place)
     rows = [
-        (arm, _seeds(found[arm]), *(text(pooled(found[arm][name])) for name in FIGURES))
-        for arm in (*arms, POSTERIOR, ORACLE)
+        (arm, _seeds(found[arm]), *(text(pooled(found[arm][name])) for name in FIGURES)) for arm in (*arms, *YARDSTICKS)
     ]
     rows.append(("chance", "", *(f"{CHANCE[name]:.3f}" if name in CHANCE else "-" for name in FIGURES)))
     lines = pipe_table(("judge", "seeds", *FIGURES), rows)
@@ -92,11 +92,21 @@ def section(found: Found) -> list[str]:
         (
             arm,
             *(text(share_of_the_way(found[arm][n], found[POSTERIOR][n], chance=CHANCE[n])) for n in ways),
+            text(
+                share_of_the_way(
+                    found[arm][OVER_RANDOM], found[POSTERIOR][OVER_RANDOM], chance=found[POPULATION][OVER_RANDOM]
+                )
+            ),
         )
         for arm in arms
     ]
-    lines += ["", "Share of the way from chance to the posterior:", "", *pipe_table(("judge", *ways), shares)]
-    majority = [(arm, *(text(pooled(found[arm][name])) for name in SLICES)) for arm in (*arms, POSTERIOR, ORACLE)]
+    lines += [
+        "",
+        "Share of the way from chance to the posterior:",
+        "",
+        *pipe_table(("judge", *ways, FROM_POPULATION), shares),
+    ]
+    majority = [(arm, *(text(pooled(found[arm][name])) for name in SLICES)) for arm in (*arms, *YARDSTICKS)]
     lines += ["", "By what most people answer:", "", *pipe_table(("judge", *SLICES), majority)]
     others = [arm for arm in arms if arm != MAIN]
     if MAIN in found and others:

@@ -32,6 +32,7 @@ from tagpr.prmu.texts import History, is_own_entry, query_context, user_history
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import ProfileEntry, Record
 
+POPULATION, POSTERIOR, ORACLE = "population", "posterior", "oracle"
 LEAST_CHANCE = 1e-9  # where noise is 0, log 0 would make two impossible answers NaN
 IMPOSSIBLE = -30.0  # an answer that nobody of this world gives, below every other
 
@@ -221,11 +222,13 @@ class Judges:
 
 
 def yardsticks(records: Sequence[Record], *, max_entries: int) -> dict[str, Judges]:
-    """`oracle` and `posterior`."""
+    """By POPULATION, POSTERIOR, ORACLE. The population is the posterior who has read nothing."""
     return {
         name: Judges(
-            of_pairs=OwnAnswer(records, believe=believe, max_entries=max_entries),
-            of_answers=ExpectedScore(records, believe=believe, max_entries=max_entries),
+            of_pairs=OwnAnswer(records, believe=believe, max_entries=read),
+            of_answers=ExpectedScore(records, believe=believe, max_entries=read),
         )
-        for name, believe in (("oracle", from_truth), ("posterior", from_entries))
-    }
+        for name, believe, read in (
+            (POPULATION, from_entries, 0), (POSTERIOR, from_entries, max_entries), (ORACLE, from_truth, max_entries),
+        )
+    }  # fmt: skip

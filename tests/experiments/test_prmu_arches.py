@@ -27,9 +27,12 @@ from experiments.prmu_arches.measure import (
 )
 from experiments.prmu_arches.pool import lead, pooled, share_of_the_way
 from experiments.prmu_arches.stages import FULL, World, trained_in
-from experiments.prmu_arches.table import ORACLE, POSTERIOR, section, text
+from experiments.prmu_arches.table import section, text
 from experiments.prmu_arches.yardsticks import (
     IMPOSSIBLE,
+    ORACLE,
+    POPULATION,
+    POSTERIOR,
     ExpectedScore,
     Judges,
     OwnAnswer,
@@ -62,15 +65,16 @@ def people() -> list[Record]:
 
 @pytest.fixture(scope="module")
 def noise_free(people: list[Record]) -> World:
-    """New people's questions answered as their rule says, all shared ones paired, and four answers to each."""
+    """Train people's questions answered as their rule says, those that several share paired; four answers to some."""
     asked = []
     for record in people:
-        if record.split != "train":
+        if record.split == "train":
             assert record.truth is not None
             asked.append(replace(record, gold=preferred_answer(record.task, true_rule(record.truth), record.query)))
-    pairs, *_ = shared_query_pairs(asked, people_per_query=6, generator=np.random.default_rng(0))
+    blocks = shared_query_pairs(asked, people_per_query=3, generator=np.random.default_rng(0))
+    pairs = [pair for block in blocks[::3] for pair in block]
     samples = []
-    for record in asked:
+    for record in asked[::20]:
         golds = list(possible_golds(record.task, record.query).values())
         for i in range(4):
             answer = (record.gold or "") if i == 2 else golds[i % len(golds)]
@@ -79,14 +83,14 @@ def noise_free(people: list[Record]) -> World:
                 PolicySample(record_id=record.record_id, user_id=record.user_id, task=record.task, split="dev",
                              with_history=True, sample_index=i, answer=answer, parsed=True, score=score)
             )  # fmt: skip
-    everybody = [record for record in people if record.split == "train"] + asked
+    everybody = [record for record in people if record.split != "train"] + asked
     return World(seed="w", records=everybody, pairs=pairs, samples=samples, num_bins=10)
 
 
 def strangers(people: list[Record], number: int = 3):
     found: dict[str, list] = {}
     for record in people:
-        if record.split == "train" and len(found.setdefault(record.task, [])) < number:
+        if record.split == "test" and len(found.setdefault(record.task, [])) < number:
             found[record.task].append(user_history(record))
     return found
 
@@ -131,10 +135,9 @@ def test_a_blind_judge_is_at_one_half_and_gains_nothing_over_its_twin(noise_free
 
 
 def test_the_posterior_lies_between_and_knows_nothing_without_entries(noise_free):
-    known = strangers(list(noise_free.records))
+    world = replace(noise_free, samples=[])
     whole, one, none = (
-        measure(yardsticks(noise_free.records, max_entries=n)[POSTERIOR], noise_free, known, encode=None)
-        for n in (6, 1, 0)
+        measure(yardsticks(world.records, max_entries=n)[POSTERIOR], world, {}, encode=None) for n in (6, 1, 0)
     )
     assert none[ACCURACY].value == none[SWAP].value == 0.5
     for name in (ACCURACY, SWAP):
@@ -262,12 +265,12 @@ def test_a_lead_is_paired_by_seed():
 
 
 def test_the_section_has_every_arm_and_the_yardsticks():
-    values = {"bilinear": 0.8, "similarity": 0.6, POSTERIOR: 0.9, ORACLE: 1.0}
+    values = {"bilinear": 0.8, "similarity": 0.6, POPULATION: 0.5, POSTERIOR: 0.9, ORACLE: 1.0}
     found = {arm: {name: {"a": figure(v)} for name in (*FIGURES, *SLICES)} for arm, v in values.items()}
     lines = section(found)
     cells = {line.split("|")[1].strip(): line.split("|")[2:-1] for line in lines if line.startswith("|")}
-    assert [line.split("|")[1].strip() for line in lines if line.startswith("|")][2:7] == [
-        "bilinear", "similarity", POSTERIOR, ORACLE, "chance",
+    assert [line.split("|")[1].strip() for line in lines if line.startswith("|")][2:8] == [
+        "bilinear", "similarity", POPULATION, POSTERIOR, ORACLE, "chance",
     ]  # fmt: skip
     assert cells["bilinear - similarity"][0].strip() == "+0.200"
     assert text(None) == text(pooled({"a": figure(math.nan)})) == "-"
