@@ -38,7 +38,7 @@ def lead(arm: Seeds, other: Seeds) -> Estimate | None:
 
 def _of_both(arm: Seeds, other: Seeds, statistic: Statistic, start: float | Seeds) -> Estimate | None:
     values = {
-        seed: (arm[seed].value, other[seed].value, start if isinstance(start, float) else start[seed].value)
+        seed: (arm[seed].value, other[seed].value, start[seed].value if isinstance(start, Mapping) else start)
         for seed in arm
         if seed in other
     }

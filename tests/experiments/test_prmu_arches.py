@@ -252,6 +252,10 @@ def test_share_of_the_way_is_a_ratio_of_means_over_shared_seeds():
     one = share_of_the_way({"a": figure(0.2)}, {"a": figure(0.25)}, chance=0.0)
     assert one is not None
     assert (one.value, one.low) == (pytest.approx(0.8), None)
+    # from another judge's figure: (.75 - .6) / (.9 - .6)
+    found = share_of_the_way(arm, posterior, chance={"a": figure(0.6), "b": figure(0.6)})
+    assert found is not None
+    assert found.value == pytest.approx(0.15 / 0.3)
     assert share_of_the_way({"a": figure(0.7)}, {"b": figure(0.9)}, chance=0.5) is None
 
 
