@@ -8,6 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tagpr.errors import UserError
 from tagpr.prmu.datamodule import histories_of, make_blocks
 from tagpr.prmu.pairs import PolicySample
@@ -118,7 +120,7 @@ def world_of(trained: Sequence[Trained], *, max_pairs: int) -> World:
     """What the arms of one world are judged on: the dev pairs of the full mix, whatever they were trained on.
 
     Args:
-        max_pairs: linked pairs stay together.
+        max_pairs: drawn; linked pairs stay together.
     Raises:
         UserError: the arms come from two policies or pair settings, or all of them lack a type of pairs.
     """
@@ -131,10 +133,12 @@ def world_of(trained: Sequence[Trained], *, max_pairs: int) -> World:
         )
     pairs_folder, settings = full.pop(), trained[0].found.manifest()["config"]["prmu"]
     kept: list[PreferencePair] = []
-    for block in make_blocks(read_pairs(pairs_folder, ["dev"])):
+    blocks = make_blocks(read_pairs(pairs_folder, ["dev"]))
+    # Drawn, not the first ones: pairs stand in order of their types.
+    for place in np.random.default_rng(0).permutation(len(blocks)):
         if len(kept) >= max_pairs:
             break
-        kept += block.pairs
+        kept += blocks[place].pairs
     samples = (PolicySample(**row) for row in read_parquet(pairs_folder / "samples.parquet"))
     return World(
         seed=trained[0].seed,
