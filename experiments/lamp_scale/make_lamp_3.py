@@ -1,6 +1,6 @@
 """Writes a LaMP-3-shaped root of a wanted size: reviews in made-up words, profile lengths and ratings as measured.
 
-    python experiments/lamp_scale/make_lamp_3.py --megabytes 400 --root /tmp/lamp_400
+    python experiments/lamp_scale/make_lamp_3.py --megabytes 400 --root FOLDER
 
 Measured on LaMP's user-based dev file (2,500 questions, 401 MB): 99 to 1,023 profile entries, 190.6 in the mean, about
 840 bytes each; 59 % of the golds are 5. Nobody wrote these texts.

@@ -1,6 +1,6 @@
 """Time and peak memory of the records stage on a LaMP-3 root, as the command's user meets them: one JSON line.
 
-python experiments/lamp_scale/measure.py /tmp/lamp_400
+python experiments/lamp_scale/measure.py FOLDER
 """
 
 from __future__ import annotations
