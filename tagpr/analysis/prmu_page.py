@@ -24,7 +24,7 @@ from tagpr.evaluation.prmu_diagnosis import PrmuDiagnosis
 from tagpr.evaluation.prmu_figures import Figure
 from tagpr.evaluation.prmu_judgement import SWAP, LengthFigure
 from tagpr.evaluation.statistics import MIN_PEOPLE
-from tagpr.prmu.command import PROFILING
+from tagpr.prmu.card import PROFILING
 
 STYLES = (Path(__file__).with_name("world_page.css"), Path(__file__).with_suffix(".css"))
 TITLE = "Does the reward know the person?"

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 
 from tagpr.types import PreferencePair, Record
 
+# Said wherever a person meets a user vector.
+PROFILING = (
+    "A user vector describes a person: from it one can guess what they like, and what else goes with it. Use it for "
+    "people who agreed to that, keep it no longer than needed, and never to sort people."
+)
 # What a model says of its training data where whoever saved it did not.
 NOT_STATED = "Not stated by whoever saved it."
 

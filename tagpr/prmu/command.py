@@ -9,12 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tagpr.errors import UserError
+from tagpr.prmu.card import PROFILING
 
-# Said wherever a person meets a user vector.
-PROFILING = (
-    "A user vector describes a person: from it one can guess what they like, and what else goes with it. Use it for "
-    "people who agreed to that, keep it no longer than needed, and never to sort people."
-)
 ANSWERS = """\
 answers, a JSON object a line:
   {"user_id": "ann", "task": "S2", "query": "a calm hall", "answer": "quiet"}

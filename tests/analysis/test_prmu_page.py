@@ -11,7 +11,8 @@ from tagpr.evaluation.prmu_diagnosis import PrmuDiagnosis
 from tagpr.evaluation.prmu_figures import Figure
 from tagpr.evaluation.prmu_judgement import SWAP, Calibration, LengthFigure, SwapMatrix, Swaps
 from tagpr.evaluation.prmu_people import FamilyProbe, PeopleMap, PeopleReport
-from tagpr.prmu.command import PROFILING, main
+from tagpr.prmu.card import PROFILING
+from tagpr.prmu.command import main
 
 GOOD = Figure(value=0.8125, interval=(0.75, 0.875), count=1234, people=60)
 FEW = Figure(value=0.5, interval=None, count=12, people=3)
