@@ -35,6 +35,7 @@ from tagpr.schema import TrainerSettings
 from tagpr.storage import read_rollouts, write_records
 from tagpr.training.optimizer import OptimizerSettings, adamw
 from tagpr.training.optimizer import constant as constant_rate
+from tests.stops import Interrupt
 
 NUM_STEPS = 6
 
@@ -42,18 +43,6 @@ NUM_STEPS = 6
 def fours(rollouts: RolloutBatch) -> torch.Tensor:
     """(B, G) a reward that varies in every group: how often the completion says 4."""
     return torch.tensor([[completion.text.count("4") / 2 for completion in group] for group in rollouts.completions])
-
-
-class Interrupt(Event):
-    """Asks to stop after a number of steps, as a signal would."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self.left = after
-
-    def is_set(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
 
 
 @pytest.fixture

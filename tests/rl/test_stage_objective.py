@@ -45,6 +45,7 @@ from tagpr.training.checkpoints import newest_sound
 from tagpr.training.module import TrainingDiverged
 from tagpr.training.optimizer import OptimizerSettings, adamw
 from tagpr.training.optimizer import constant as constant_rate
+from tests.stops import Interrupt
 
 UNGATED = partial(additive, gate_weight=0.0)  # random weights hardly ever write an answer that can be read
 OFF = KlPenalty(measured=False, in_reward=0.0, in_loss=0.0)
@@ -88,18 +89,6 @@ EVERYTHING: dict[str, Any] = {
     "extra_rounds": 2,
     "advantage": SEGMENT,
 }
-
-
-class Interrupt(Event):
-    """Asks to stop after a number of steps, as a signal would."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__()
-        self.left = after
-
-    def is_set(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from tagpr.sft.stage import SftSettings, run
 from tagpr.storage import read_records, write_chains, write_records
 from tagpr.training.optimizer import OptimizerSettings, adamw, constant
 from tagpr.types import Record
+from tests.stops import Interrupt
 
 SETTINGS = SftSettings(
     steps=30,
@@ -47,18 +48,6 @@ TRAINER = TrainerSettings(
     checkpoint_every=7,
     keep_last=1,
 )
-
-
-class StopAt(threading.Event):
-    """Set when asked for the n-th time: the stage asks once per step."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__()
-        self.left = step
-
-    def is_set(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
 
 
 @pytest.fixture
@@ -122,7 +111,7 @@ def test_stopped_run_ends_with_the_same_weights(
 ) -> None:
     _, whole = run_stage(folder, inputs, name="whole", backbone=backbone, style=style)
     with pytest.raises(StopRequested):
-        run_stage(folder, inputs, name="stopped", backbone=backbone, style=style, stop=StopAt(11))
+        run_stage(folder, inputs, name="stopped", backbone=backbone, style=style, stop=Interrupt(11))
     counts, resumed = run_stage(folder, inputs, name="stopped", backbone=backbone, style=style)
     assert counts["steps"] == 30
     weights = "policy/model.safetensors"
@@ -171,7 +160,7 @@ def test_lora_learns_resumes_exactly_and_loads_with_peft(
     changes = {"backbone": backbone, "style": style, "adapter": LORA, "steps": 12}
     _, whole = run_stage(folder, inputs, name="whole", **changes)
     with pytest.raises(StopRequested):
-        run_stage(folder, inputs, name="stopped", **changes, stop=StopAt(5))
+        run_stage(folder, inputs, name="stopped", **changes, stop=Interrupt(5))
     (checkpoint,) = (folder / "stopped" / "checkpoints").glob("step_*.ckpt")
     saved = torch.load(checkpoint, weights_only=True)["state_dict"]
     assert saved.keys()
