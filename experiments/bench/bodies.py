@@ -45,6 +45,17 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def step_arguments(description: str | None, *, micro_batch_tokens: int) -> argparse.ArgumentParser:
+    """Those of a command that takes steps on both sides."""
+    parser = arguments(description)
+    parser.add_argument("--size", choices=SIZES, default="1.6M", help="parameters (default: %(default)s)")
+    parser.add_argument(
+        "--micro-batch-tokens", type=int, default=micro_batch_tokens, help="ours (default: %(default)s)"
+    )
+    parser.add_argument("--memory", choices=("ours", "theirs"), help="one side alone: peak memory")
+    return parser
+
+
 def settle(given: argparse.Namespace) -> None:
     """Bind this process to its cores and threads, and keep libraries from talking between the JSON lines."""
     if hasattr(os, "sched_setaffinity"):

@@ -19,14 +19,13 @@ from typing import Any
 import torch
 
 from experiments.bench.bodies import (
-    SIZES,
-    arguments,
     as_text,
     make_model,
     make_tokenizer,
     peak_mb,
     report,
     settle,
+    step_arguments,
     token_lists,
     uneven,
 )
@@ -236,15 +235,12 @@ def sides(
 
 
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("--size", choices=SIZES, default="1.6M", help="parameters (default: %(default)s)")
+    parser = step_arguments(__doc__, micro_batch_tokens=4096)
     parser.add_argument("--prompt", type=int, default=200, help="mean tokens (default: %(default)s)")
     parser.add_argument("--completion", type=int, default=96, help="tokens (default: %(default)s)")
     parser.add_argument("--prompts", type=int, default=8, help="per step (default: %(default)s)")
     parser.add_argument("--group", type=int, default=8, help="completions per prompt (default: %(default)s)")
-    parser.add_argument("--micro-batch-tokens", type=int, default=4096, help="ours (default: %(default)s)")
     parser.add_argument("--their-rows", type=int, help="theirs, per forward pass (default: all)")
-    parser.add_argument("--memory", choices=("ours", "theirs"), help="one side alone: peak memory")
     run(parser.parse_args())
 
 

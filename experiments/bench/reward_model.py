@@ -20,12 +20,12 @@ from transformers import Qwen3ForSequenceClassification
 
 from experiments.bench.bodies import (
     SIZES,
-    arguments,
     make_model,
     make_tokenizer,
     peak_mb,
     report,
     settle,
+    step_arguments,
     token_lists,
     uneven,
 )
@@ -118,14 +118,11 @@ def their_training(case: Case, folder: Path, *, num_steps: int) -> Callable[[Cal
 
 
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("--size", choices=SIZES, default="1.6M", help="parameters (default: %(default)s)")
+    parser = step_arguments(__doc__, micro_batch_tokens=2048)
     parser.add_argument("--rows", type=int, default=8, help="pairs per step (default: %(default)s)")
     parser.add_argument("--prompt", type=int, default=240, help="mean tokens (default: %(default)s)")
     parser.add_argument("--answer", type=int, default=60, help="mean tokens of a side (default: %(default)s)")
-    parser.add_argument("--micro-batch-tokens", type=int, default=2048, help="ours (default: %(default)s)")
     parser.add_argument("--their-pairs", type=int, help="theirs, per forward pass (default: all)")
-    parser.add_argument("--memory", choices=("ours", "theirs"), help="one side alone: peak memory")
     run(parser.parse_args())
 
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.bench.bodies import (
-    SIZES,
-    arguments,
     make_model,
     make_tokenizer,
     peak_mb,
     report,
     settle,
+    step_arguments,
     token_lists,
     uneven,
 )
@@ -95,15 +94,12 @@ def their_training(case: Case, folder: Path, *, num_steps: int) -> Callable[[Cal
 
 
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("--size", choices=SIZES, default="1.6M", help="parameters (default: %(default)s)")
+    parser = step_arguments(__doc__, micro_batch_tokens=2048)
     parser.add_argument("--rows", type=int, default=16, help="dialogues per step (default: %(default)s)")
     parser.add_argument("--tokens", type=int, default=300, help="mean of a dialogue (default: %(default)s)")
     parser.add_argument("--loss-on", choices=("completions", "all"), default="completions")
     parser.add_argument("--prompt-share", type=float, default=0.65, help="of the tokens (default: %(default)s)")
-    parser.add_argument("--micro-batch-tokens", type=int, default=2048, help="ours (default: %(default)s)")
     parser.add_argument("--their-rows", type=int, help="theirs, per forward pass (default: all)")
-    parser.add_argument("--memory", choices=("ours", "theirs"), help="one side alone: peak memory")
     run(parser.parse_args())
 
 
