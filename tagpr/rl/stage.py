@@ -188,6 +188,7 @@ def run(
         output=output,
         context=context,
         validate_every=rl.dev_every if dev_prompts else 0,
+        validates_start=True,
         best=BestBy(metric="rl/dev/score", higher_is_better=True) if rl.keep_best and dev_prompts else None,
     )
     adapter.save(policy, tokenizer, output, base=load)

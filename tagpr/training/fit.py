@@ -58,6 +58,7 @@ def fit(
     output: Path,
     context: StageContext,
     validate_every: int = 0,
+    validates_start: bool = False,
     best: BestBy | None = None,
 ) -> FitResult:
     """Train `module` in place for `num_steps` optimizer steps and write `output/metrics.csv`.
@@ -68,6 +69,7 @@ def fit(
 
     Args:
         validate_every: steps between calls of `module.validate()`, which is also called at the last step; 0: never.
+        validates_start: also before the first step, as step 0 of the metrics; it is no candidate for `best`.
         best: keep the weights with the best validation metric and load them at the end.
     Raises:
         TrainingDiverged: NaN or infinity in loss or gradient; earlier checkpoints stay.
@@ -82,7 +84,10 @@ def fit(
     checkpoint = newest_sound(context.checkpoints)
     resumed_from = checkpoint_step(checkpoint) if checkpoint else 0
     first = context.rank == 0
-    log = MetricsLog(context.checkpoints / "metrics.jsonl", last_step=resumed_from, writes=first)
+    # A row of step 0 is made again, too, where nothing was saved.
+    log = MetricsLog(
+        context.checkpoints / "metrics.jsonl", last_step=resumed_from if checkpoint else -1, writes=first
+    )
     keeper = BestWeights(folder=context.checkpoints, best=best) if best and first else None
     with (
         _quiet(),
@@ -98,6 +103,7 @@ def fit(
             rows=log,
             advance=advance,
             validate_every=validate_every,
+            validates_start=validates_start and validate_every > 0 and checkpoint is None,
             keeper=keeper,
         )
         trainer = pl.Trainer(
@@ -170,6 +176,7 @@ class _EachStep(pl.Callback):
         rows: MetricsLog,
         advance: Callable[..., None],
         validate_every: int,
+        validates_start: bool,
         keeper: BestWeights | None,
     ) -> None:
         self.loader = loader
@@ -179,6 +186,7 @@ class _EachStep(pl.Callback):
         self.rows = rows
         self.advance = advance
         self.validate_every = validate_every
+        self.validates_start = validates_start
         self.keeper = keeper
         self.seconds = 0.0
         self.saved_rng: list[dict[str, Any]] | None = None
@@ -197,6 +205,12 @@ class _EachStep(pl.Callback):
         self.started = time.monotonic() - self.seconds
         if self.saved_rng is None and trainer.world_size > 1:
             seed_everything(self.context.seed + trainer.global_rank)
+        if self.validates_start:
+            assert isinstance(pl_module, ManualModule)
+            metrics = _validated(pl_module)
+            self.rows.add(0, metrics)
+            for logger in trainer.loggers:
+                logger.log_metrics(metrics, step=0)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

@@ -190,6 +190,19 @@ def test_metrics_have_one_row_per_step(uninterrupted: Any) -> None:
     assert float(table[-1]["toy/rate"]) == pytest.approx(0.005)
 
 
+@pytest.mark.parametrize("die_at", [None, 1, 6])
+def test_the_start_is_validated_once_and_changes_nothing(tmp_path: Path, uninterrupted: Any, die_at: int | None) -> None:
+    if die_at:  # 1: before the first checkpoint, so that step 0 is made again
+        with pytest.raises(Killed):
+            train(tmp_path, die_at=die_at, validate_every=4, validates_start=True, trainer=settings(checkpoint_every=3))
+    module, _ = train(tmp_path, validate_every=4, validates_start=True, trainer=settings(checkpoint_every=3))
+    assert same_weights(module, uninterrupted[0])
+    table = rows(tmp_path)
+    assert [int(row["step"]) for row in table] == list(range(STEPS + 1))
+    assert [int(row["step"]) for row in table if row["toy/dev"]] == [0, 4, 8, 12, 14]
+    assert not table[0]["toy/rate"]
+
+
 def test_stop_saves_and_leaves(tmp_path: Path, uninterrupted: Any) -> None:
     stop = threading.Event()
     stop.set()
