@@ -85,9 +85,7 @@ def fit(
     resumed_from = checkpoint_step(checkpoint) if checkpoint else 0
     first = context.rank == 0
     # A row of step 0 is made again, too, where nothing was saved.
-    log = MetricsLog(
-        context.checkpoints / "metrics.jsonl", last_step=resumed_from if checkpoint else -1, writes=first
-    )
+    log = MetricsLog(context.checkpoints / "metrics.jsonl", last_step=resumed_from if checkpoint else -1, writes=first)
     keeper = BestWeights(folder=context.checkpoints, best=best) if best and first else None
     with (
         _quiet(),

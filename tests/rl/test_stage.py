@@ -185,7 +185,9 @@ def test_counts_metrics_and_rollouts(tmp_path: Path, inputs, backbone, no_tags) 
         assert rollout.reward == pytest.approx(terms["task"] + 0.2 * terms["fours"])
         assert terms["g_answer"] == float(rollout.answer == "4" and not rollout.truncated)
     start, *rows = metrics_of(tmp_path / "a")
-    assert start["step"] == "0" and start["rl/dev/score"] and not start["rl/loss"]
+    assert start["step"] == "0"
+    assert bool(start["rl/dev/score"])
+    assert not start["rl/loss"]
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
     sampled = [bool(row["rl/reward/task"]) for row in rows]
     assert sampled == [True, False, True, False, True, False]

@@ -191,7 +191,9 @@ def test_metrics_have_one_row_per_step(uninterrupted: Any) -> None:
 
 
 @pytest.mark.parametrize("die_at", [None, 1, 6])
-def test_the_start_is_validated_once_and_changes_nothing(tmp_path: Path, uninterrupted: Any, die_at: int | None) -> None:
+def test_the_start_is_validated_once_and_changes_nothing(
+    tmp_path: Path, uninterrupted: Any, die_at: int | None
+) -> None:
     if die_at:  # 1: before the first checkpoint, so that step 0 is made again
         with pytest.raises(Killed):
             train(tmp_path, die_at=die_at, validate_every=4, validates_start=True, trainer=settings(checkpoint_every=3))
