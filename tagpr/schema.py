@@ -402,6 +402,7 @@ class Prmu(Choice):
     gate: PrmuGate = MISSING
     optimizer: OptimizerSettings = MISSING
     steps: int = MISSING
+    block_pairs: int = MISSING  # pairs that a block has at least; smaller ones are bundled
     blocks_per_step: int = MISSING  # blocks of linked pairs per optimizer step
     blocks_per_micro_batch: int = MISSING
     max_dropout: float = MISSING  # largest share of history entries dropped in training

@@ -22,7 +22,7 @@ from tagpr.types import PreferencePair, Record
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairBlock:
-    """Pairs that are linked by `other_record_id` or by their record: they need the same histories and answers."""
+    """Pairs that stay together: since they need the same histories and answers (`make_blocks`), or for size (`bundled`)."""
 
     pairs: tuple[PreferencePair, ...]
     weights: tuple[float, ...]  # 1/n_u, scaled to mean 1 over the data set
@@ -99,6 +99,28 @@ def make_blocks(pairs: Sequence[PreferencePair]) -> list[PairBlock]:
     ]
 
 
+def bundled(blocks: Sequence[PairBlock], *, size: int, seed: int) -> list[PairBlock]:
+    """Blocks of like size: those with fewer than `size` pairs are put together, in a random order, until they have it.
+
+    A step draws blocks. Where most of them are one pair (an edit, a cue) while most *pairs* stand in few blocks (a
+    question that several people answered), steps would hardly ever see the latter: the gradient has no bias, but a
+    needlessly large variance. On the simulated `small`, 86 % of the blocks are such crumbs, with 28 % of the pairs.
+    """
+    whole = [block for block in blocks if len(block.pairs) >= size]
+    crumbs = [block for block in blocks if len(block.pairs) < size]
+    open_pairs: list[PreferencePair] = []
+    open_weights: list[float] = []
+    for place in np.random.default_rng(seed).permutation(len(crumbs)):
+        open_pairs += crumbs[place].pairs
+        open_weights += crumbs[place].weights
+        if len(open_pairs) >= size:
+            whole.append(PairBlock(pairs=tuple(open_pairs), weights=tuple(open_weights)))
+            open_pairs, open_weights = [], []
+    if open_pairs:
+        whole.append(PairBlock(pairs=tuple(open_pairs), weights=tuple(open_weights)))
+    return whole
+
+
 def hold_out_queries(
     pairs: Sequence[PreferencePair], *, share: float
 ) -> tuple[list[PreferencePair], list[PreferencePair]]:
@@ -116,10 +138,12 @@ class PairData:
     Args:
         pairs: training pairs.
         histories, contexts: per record, of `histories_of`.
+        block_pairs: pairs that a block has at least; smaller ones are bundled.
         blocks_per_step: blocks of one optimizer step, over all ranks.
         blocks_per_micro_batch: blocks of one forward and backward pass; texts are shared within it.
         max_dropout: the largest share of history entries that is dropped at random.
         max_entries: entries of a history read in training; fewer cost less, and the vector is a mean anyway.
+        seed: of the bundles and of the loader's order.
     """
 
     def __init__(
@@ -128,12 +152,14 @@ class PairData:
         pairs: Sequence[PreferencePair],
         histories: Mapping[str, History],
         contexts: Mapping[str, str],
+        block_pairs: int,
         blocks_per_step: int,
         blocks_per_micro_batch: int,
         max_dropout: float,
         max_entries: int,
+        seed: int,
     ) -> None:
-        self.blocks = make_blocks(pairs)
+        self.blocks = bundled(make_blocks(pairs), size=block_pairs, seed=seed)
         self.num_pairs = len(pairs)
         self.num_contrasts = sum(_is_contrast(pair) for pair in pairs)
         self.histories = histories
@@ -142,13 +168,14 @@ class PairData:
         self.blocks_per_micro_batch = blocks_per_micro_batch
         self.max_dropout = max_dropout
         self.max_entries = max_entries
+        self.seed = seed
 
-    def loader(self, *, seed: int) -> ResumableLoader:
+    def loader(self) -> ResumableLoader:
         return ResumableLoader(
             num_items=len(self.blocks),
             batch_size=self.blocks_per_step,
             collate=self.collate,
-            seed=seed,
+            seed=self.seed,
         )
 
     def collate(self, indices: Sequence[int], generator: np.random.Generator) -> list[PairBatch]:

@@ -44,6 +44,7 @@ class PrmuSettings:
     gate: Gate
     optimizer: OptimizerSettings
     steps: int
+    block_pairs: int  # pairs that a block has at least
     blocks_per_step: int  # blocks of linked pairs per optimizer step
     blocks_per_micro_batch: int
     max_dropout: float  # largest share of history entries dropped in training
@@ -115,10 +116,12 @@ def run(
         pairs=train,
         histories=histories,
         contexts=contexts,
+        block_pairs=prmu.block_pairs,
         blocks_per_step=prmu.blocks_per_step,
         blocks_per_micro_batch=prmu.blocks_per_micro_batch,
         max_dropout=prmu.max_dropout,
         max_entries=prmu.train_entries,
+        seed=context.seed,
     )
 
     def judge(model: PrmuModel, pairs: Sequence[PreferencePair], encode: FrozenEncoder) -> JudgedPairs:
@@ -154,7 +157,7 @@ def run(
             PrmuModule(
                 model=model, objective=prmu.objective, optimizer=prmu.optimizer, num_steps=prmu.steps, evaluate=evaluate
             ),
-            loader=data.loader(seed=context.seed),
+            loader=data.loader(),
             num_steps=prmu.steps,
             settings=trainer,
             output=output,

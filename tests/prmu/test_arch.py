@@ -247,8 +247,8 @@ def test_a_concatenated_user_cancels_in_every_pair_of_one_user(bilinear, people,
     assert isinstance(arch, Concatenated)
     histories, contexts = histories_of(pairs, people)
     data = PairData(
-        pairs=pairs, histories=histories, contexts=contexts, blocks_per_step=1, blocks_per_micro_batch=1,
-        max_dropout=0.0, max_entries=9,
+        pairs=pairs, histories=histories, contexts=contexts, block_pairs=1, blocks_per_step=1,
+        blocks_per_micro_batch=1, max_dropout=0.0, max_entries=9, seed=0,
     )  # fmt: skip
     (batch,) = data.collate([0], np.random.default_rng(0))
     objective = PrmuObjective(margin=0.5, temperature=1.0, contrast_weight=1.0, l2=0.0)

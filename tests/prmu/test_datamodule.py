@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tagpr.errors import BadInputError
-from tagpr.prmu.datamodule import PairData, histories_of, hold_out_queries, make_blocks
+from tagpr.prmu.datamodule import PairData, bundled, histories_of, hold_out_queries, make_blocks
 from tagpr.prmu.module import PrmuObjective
 from tagpr.prmu.pairs import label_pairs, shared_query_pairs
 from tagpr.prmu.texts import Exchange
@@ -36,7 +36,10 @@ def pairs(people):
 
 def data(pairs, people, **changes) -> PairData:
     histories, contexts = histories_of(pairs, people)
-    settings = {"blocks_per_step": 3, "blocks_per_micro_batch": 3, "max_dropout": 0.0, "max_entries": 9} | changes
+    settings = {
+        "block_pairs": 1, "blocks_per_step": 3, "blocks_per_micro_batch": 3, "max_dropout": 0.0, "max_entries": 9,
+        "seed": 0,
+    } | changes  # fmt: skip
     return PairData(pairs=pairs, histories=histories, contexts=contexts, **settings)
 
 
@@ -46,6 +49,32 @@ def test_blocks_hold_what_shares_texts(pairs):
     # u0 has 2 + 1 + 1 = 4 pairs, u1 2 + 1 = 3, u2 2: 9 pairs, 3 people, each with 3 in weight.
     weights = {(p.user_id, round(w, 6)) for block in blocks for p, w in zip(block.pairs, block.weights, strict=True)}
     assert weights == {("u0", 0.75), ("u1", 1.0), ("u2", 1.5)}
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        (1, [6, 2, 1]),  # nothing is small
+        (2, [6, 2, 1]),  # the pair alone finds no company
+        (3, [6, 3]),
+        (7, [9]),
+        (99, [9]),  # what is left over is a block, too
+    ],
+)
+def test_small_blocks_are_bundled(pairs, size, expected):
+    blocks = bundled(make_blocks(pairs), size=size, seed=3)
+    assert [len(block.pairs) for block in blocks] == expected
+    kept = sorted((p.record_id, p.chosen, w) for b in blocks for p, w in zip(b.pairs, b.weights, strict=True))
+    plain = sorted(
+        (p.record_id, p.chosen, w) for b in make_blocks(pairs) for p, w in zip(b.pairs, b.weights, strict=True)
+    )
+    assert kept == plain
+
+
+def test_bundles_follow_the_seed(pairs):
+    crumbs = [block for block in make_blocks(pairs) for _ in range(20)]
+    drawn = [[b.pairs for b in bundled(crumbs, size=8, seed=seed)] for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_a_batch_holds_each_text_once(pairs, people):
@@ -115,6 +144,9 @@ def test_the_step_estimates_the_whole(pairs, people):
     sums = [made.collate([i], np.random.default_rng(0))[0] for i in range(3)]
     assert sum(b.weights.sum().item() for b in sums) / 3 == pytest.approx(1.0)
     assert sum(b.contrast_weights.sum().item() for b in sums) / 3 == pytest.approx(1.0)
+    made = data(pairs, people, blocks_per_step=1, block_pairs=3)
+    sums = [made.collate([i], np.random.default_rng(0))[0] for i in range(2)]
+    assert sum(b.weights.sum().item() for b in sums) / 2 == pytest.approx(1.0)
 
 
 def test_histories_are_thinned_anew(pairs, people):

@@ -46,8 +46,8 @@ def check_prmu_training(records, tokenizer, model):
     assert {pair.negative_type for pair in pairs} == {N1}
     histories, contexts = histories_of(pairs, records)
     data = PairData(
-        pairs=pairs, histories=histories, contexts=contexts, blocks_per_step=2, blocks_per_micro_batch=1,
-        max_dropout=0.0, max_entries=9,
+        pairs=pairs, histories=histories, contexts=contexts, block_pairs=1, blocks_per_step=2,
+        blocks_per_micro_batch=1, max_dropout=0.0, max_entries=9, seed=0,
     )  # fmt: skip
     seen = [batch.users for batch in data.collate([0, 1], np.random.default_rng(0))]
     for users in seen:

@@ -145,6 +145,7 @@ def settings(**changes) -> stage.PrmuSettings:
             clip_norm=1.0,
         ),
         "steps": 12,
+        "block_pairs": 4,
         "blocks_per_step": 4,
         "blocks_per_micro_batch": 2,
         "max_dropout": 0.5,
