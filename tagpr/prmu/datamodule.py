@@ -22,7 +22,7 @@ from tagpr.types import PreferencePair, Record
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairBlock:
-    """Pairs that stay together: since they need the same histories and answers (`make_blocks`), or for size (`bundled`)."""
+    """Pairs that stay together: they need the same histories and answers (`make_blocks`), or are few (`bundled`)."""
 
     pairs: tuple[PreferencePair, ...]
     weights: tuple[float, ...]  # 1/n_u, scaled to mean 1 over the data set
