@@ -14,7 +14,7 @@ rl() { # OVERRIDE...: dev people alone, and the policies alone; test people are 
   tagpr "$@" "experiment=${EXPERIMENT:-lab}" experiment_name=rl_curves "paths.runs=$folder" \
     'evaluation.people={splits: [dev], max_records: 960}' '~evaluation.rows.base' '~evaluation.rows.base_think' \
     '~evaluation.rows.base_bm25' '~evaluation.compare.direct_answer' '~evaluation.decodings.sample' \
-    rl.dev_records=256 "${overrides[@]}"
+    rl.dev_records=160 "${overrides[@]}"
 }
 
 arms() {

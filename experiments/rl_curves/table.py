@@ -172,7 +172,7 @@ def _share(value: float | None) -> str:
 
 NOTE = (
     "All on dev people, greedy; score: mean over tasks. In brackets 95 % over seeds and people (one seed: over "
-    "people, which says nothing of another training run). Tags: share of 256 dev chains whose tags are closed, known, "
+    "people, which says nothing of another training run). Tags: share of 160 dev chains whose tags are closed, known, "
     "not nested and hold nine tenths of the chain; at first: the first validation, after ten steps. Clipped: share of "
     "tokens (gspo: sequences) beyond the clip range, mean over updates."
 )
