@@ -43,8 +43,7 @@ class CodeMemory:
         return known[1]
 
     def save(self) -> None:
-        """Keep what is new, unless Python is to leave nothing beside its sources. Where that cannot be written it costs
-        time, not correctness."""
+        """Keep what is new, unless Python is to leave nothing beside its sources."""
         if not self.changed or sys.dont_write_bytecode:
             return
         self.changed = False
@@ -54,7 +53,7 @@ class CodeMemory:
             temporary.write_text(json.dumps({"maker": self.maker, "digests": self.known}))
             temporary.replace(self.place)
         except OSError:
-            temporary.unlink(missing_ok=True)
+            pass  # a read-only place costs time, not correctness
 
 
 def beside_bytecode(package: Path) -> Path:
