@@ -74,8 +74,8 @@ def _compose_once(
     if config_name == "config" and GlobalHydra.instance().is_initialized():
         common = tuple(override for override in overrides if override not in later)
         folders = str(GlobalHydra.instance().config_loader().get_search_path())
+        cfg = deepcopy(_composed(folders, common))
         try:
-            cfg = deepcopy(_composed(folders, common))
             for override in OverridesParser.create().parse_overrides(later):
                 OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
         except (HydraException, OmegaConfBaseException):
