@@ -13,7 +13,6 @@ import warnings
 from copy import deepcopy
 from pathlib import Path
 
-import hydra
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -244,9 +243,6 @@ SCORE = [
 # --- what each gives --------------------------------------------------------------------------------------------------
 
 
-COMPOSED = {}
-
-
 def show(kind, case, message, root):
     print(f"\n{kind}: {case}\n    {message.replace(str(root), '...')}", end="")
 
@@ -262,18 +258,8 @@ def check_nothing_left(runs):
 
 
 @pytest.fixture
-def place(tmp_path_factory, monkeypatch):
-    """An empty folder that has the same name for every case. So one configuration serves all of them: composing it
-    takes ten times as long as everything else that the command does with a damaged file."""
-    compose = hydra.compose
-
-    def once(config_name, *, overrides, **options):
-        key = (config_name, tuple(overrides), tuple(options.items()))
-        if key not in COMPOSED:
-            COMPOSED[key] = compose(config_name, overrides=overrides, **options)
-        return deepcopy(COMPOSED[key])
-
-    monkeypatch.setattr(hydra, "compose", once)
+def place(tmp_path_factory):
+    """An empty folder that has the same name for every case, so that one configuration serves all of them."""
     place = tmp_path_factory.getbasetemp() / "damaged"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir()

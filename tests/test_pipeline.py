@@ -15,7 +15,13 @@ import pytest
 from safetensors.torch import load_file
 
 FIXTURE = Path(__file__).parent / "fixtures" / "lamp_mini" / "LaMP_3"
-SMOKE = ("experiment=smoke", "trainer.threads=1", "logger=none")
+# Every stage and row of the smoke preset, with as little in each as leaves something in it.
+FEW = (
+    "evaluation.people.max_records=12", "evaluation.choice.max_records=12", "rl.dev_records=4", "rl.max_new_tokens=80",
+    "evaluation.decodings.greedy.max_new_tokens=80", "evaluation.decodings.sample.max_new_tokens=80",
+    "pairs.max_prompts=6", "pairs.dev_prompts=6", "pairs.samples=2", "pairs.dev_samples=2",
+)  # fmt: skip
+SMOKE = ("experiment=smoke", "trainer.threads=1", "logger=none", *FEW)
 STAGES = ["records", "chains", "sft", "pairs", "prmu", "rl_guided", "rl_exploratory"]
 ROWS = ["base", "base_think", "base_bm25", "sft", "rl_guided", "rl_exploratory"]
 UNTRAINED = ROWS[:3]  # they answer dev people too

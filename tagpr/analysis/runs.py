@@ -17,8 +17,8 @@ import yaml
 
 from tagpr.errors import BadInputError, UserError
 from tagpr.evaluation.samples import mean_of_metrics
+from tagpr.pipeline.beside import ON_DEV
 from tagpr.pipeline.fingerprint import digest
-from tagpr.pipeline.graph import ON_DEV
 from tagpr.storage import iterate_records, read_json, read_predictions, read_references
 from tagpr.tasks import task_named
 from tagpr.types import Prediction, Reference

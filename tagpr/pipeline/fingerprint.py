@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import metadata
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tagpr.errors import UserError
+from tagpr.pipeline.code_memory import CodeMemory, beside_bytecode
 
 PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -53,10 +55,14 @@ def code_digest(source: str) -> str:
 
 
 @cache
+def _code_memory() -> CodeMemory:
+    maker = f"{file_sha256(Path(__file__))} {sys.version}"
+    return CodeMemory(beside_bytecode(PACKAGE), maker=maker)
+
+
+@cache
 def _file_code_digest(path: Path) -> str:
-    if path.suffix == ".py":
-        return code_digest(path.read_text(encoding="utf-8"))
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return _code_memory().digest(str(path.relative_to(PACKAGE)), path.read_bytes(), code_digest)
 
 
 @cache
@@ -70,7 +76,9 @@ def room_digest(room: str) -> str:
 
 def code_fingerprint(rooms: Sequence[str]) -> dict[str, str]:
     """Room -> short hash of its sources, for the rooms that can change a stage's result."""
-    return {room: room_digest(room)[:16] for room in rooms}
+    found = {room: room_digest(room)[:16] for room in rooms}
+    _code_memory().save()
+    return found
 
 
 @cache

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tagpr.errors import UserError
 from tagpr.evaluation.asked import AskedPeople
+from tagpr.pipeline.beside import DIAGNOSES, ON_DEV
 from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, code_fingerprint, digest, library_versions
 
 _SHARED = ("types", "markup", "storage", "tasks")
@@ -54,10 +55,6 @@ ENTRIES = {
     "rl": "tagpr.rl.stage", "evaluate": "tagpr.evaluation.stage",
     "swap": "tagpr.evaluation.swap_stage", "attribution": "tagpr.evaluation.attribution_stage",
 }  # fmt: skip
-
-# What may be asked of a policy beside its scores, in this order: each a node of the group `diagnostics`.
-DIAGNOSES = ("swap", "attribution")
-ON_DEV = "dev"  # an untrained row's greedy answers to dev people's questions
 
 # Settings that cannot change a result: they stay out of fingerprints and run keys.
 SILENT: dict[str, frozenset[str]] = {
