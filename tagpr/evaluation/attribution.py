@@ -1,6 +1,6 @@
 """What a step of a chain does for the answer: edits of finished chains, as pure functions on text.
 
-Ours (METHOD: tag attribution). A policy's own chain is edited at one tag's spans and forced as the beginning of its
+Ours (O). A policy's own chain is edited at one tag's spans and forced as the beginning of its
 completion; what comes behind is written by the policy, greedily. Two ways, because they ask different questions:
 
 - *fixed*: all later spans stand as they were and the policy writes the answer alone. That is the step's direct use by

@@ -1,6 +1,6 @@
 """Is the reasoning true? Chains about simulated people, checked against the world; nothing is generated.
 
-Ours (METHOD: process truth). Every figure is of one question, and a figure that does not exist for it is left out:
+Ours (O). Every figure is of one question, and a figure that does not exist for it is left out:
 
 | figure | value |
 |---|---|

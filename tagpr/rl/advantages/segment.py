@@ -38,7 +38,7 @@ def span_advantages(process: ProcessRewards, *, min_std: float) -> Tensor:
     """Each span's reward per token against the span tokens of its group, in units of the window's spread.
 
     a_t = (r_j / |span j| - mean over the group's span tokens) / std over the window's span tokens, for t in span j; 0
-    outside spans. Ours, METHOD 6: the reward of a span is shared by its tokens and centred per group, so that a group's
+    outside spans. Ours (O): the reward of a span is shared by its tokens and centred per group, so that a group's
     span tokens are neither all raised nor all lowered. One scale for the window, not one per group, keeps what the
     spans did in a prompt comparable with what they did in another.
 
