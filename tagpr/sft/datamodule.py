@@ -1,4 +1,4 @@
-"""What a batch of supervised fine-tuning is: the chains of some records, each prompt once for the chains that follow it."""
+"""What a batch of supervised fine-tuning is: the chains of some records, each prompt once for all chains after it."""
 
 from __future__ import annotations
 
