@@ -81,9 +81,10 @@ def settings(arch: str) -> DictConfig:
 
 def make_steps(cfg: DictConfig) -> Steps:
     """Blocks of the most frequent number of pairs alone: TRL's batches have one size."""
+    data = OmegaConf.masked_copy(cfg.data, [key for key in cfg.data if key != "seed"])
     records = [
         record
-        for record in hydra.utils.instantiate(cfg.data).records(seed=0)
+        for record in hydra.utils.instantiate(data).draw(seed=0, advance=lambda people: None)
         if record.split == "train" and record.purpose == "pairs"
     ]
     made = shared_query_pairs(records, people_per_query=cfg.pairs.people_per_query, generator=np.random.default_rng(0))

@@ -105,10 +105,11 @@ def _inverse_rms(x: Tensor, eps: float) -> Tensor:
     return torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().add_(size * eps).rsqrt_().mul_(size**0.5)
 
 
-def _norm_gradient(grad: Tensor, unit: Tensor, scale: Tensor) -> Tensor:
-    """Gradient of x in unit = x * scale, scale = 1 / rms(x): scale * (g - unit * mean(g * unit))."""
+def _norm_gradient(grad: Tensor, unit: Tensor, scale: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Gradient of x in unit = x * scale, scale = 1 / rms(x): scale * (g - unit * mean(g * unit)), written to `out`."""
     along = torch.linalg.vecdot(grad, unit).div_(-unit.shape[-1])
-    return torch.addcmul(grad, unit, along.unsqueeze(-1)).mul_(scale)
+    across = torch.addcmul(grad, unit, along.unsqueeze(-1))
+    return torch.mul(across, scale, out=across if out is None else out)
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -178,12 +179,14 @@ class _HeadNorms(torch.autograd.Function):
         unit = heads[:, : -ctx.num_keys] * scale
         # A rotation's gradient is the rotation back: the same halves swapped, under the sines swapped.
         back = _swap_halves(sin)
-        grad = torch.cat([_rotate(grad_query, cos, back), _rotate(grad_key, cos, back)], dim=1)
+        grad = torch.empty_like(unit)
+        _rotate(grad_query, cos, back, out=grad[:, :num_queries])
+        _rotate(grad_key, cos, back, out=grad[:, num_queries:])
         along = (grad * unit).sum(dim=0)
         grad[:, :num_queries].mul_(q_weight)
         grad[:, num_queries:].mul_(k_weight)
         grad_heads = torch.empty_like(heads)
-        grad_heads[:, : -ctx.num_keys] = _norm_gradient(grad, unit, scale)
+        _norm_gradient(grad, unit, scale, out=grad_heads[:, : -ctx.num_keys])
         grad_heads[:, -ctx.num_keys :] = grad_value
         return (
             grad_heads.view_as(qkv), along[:num_queries].sum(dim=0), along[num_queries:].sum(dim=0),
@@ -196,8 +199,9 @@ def _swap_halves(x: Tensor) -> Tensor:
     return torch.cat([x[..., half:], x[..., :half]], dim=-1)
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    return torch.addcmul(x * cos, _swap_halves(x), sin)
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor, *, out: Tensor | None = None) -> Tensor:
+    turned = x * cos
+    return torch.addcmul(turned, _swap_halves(x), sin, out=turned if out is None else out)
 
 
 class _SiluTimes(torch.autograd.Function):
