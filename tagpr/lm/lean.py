@@ -57,16 +57,16 @@ def lean_hidden(
     layers: list[Any] = list(decoder.layers)
     for index, layer in enumerate(layers):
         attention, mlp = layer.self_attn, layer.mlp
-        is_last = rows is not None and index + 1 == len(layers)
+        wanted = rows if index + 1 == len(layers) else None
         normed = _rms_norm(x, layer.input_layernorm.weight, eps)
-        if is_last and 2 * len(rows) <= len(x):
-            x = x.index_select(0, rows)
-            query = functional.linear(normed.index_select(0, rows), attention.q_proj.weight)
-            query = _HeadNorm.apply(query, attention.q_norm.weight, cos[rows], sin[rows], eps)
+        if wanted is not None and 2 * len(wanted) <= len(x):
+            x = x.index_select(0, wanted)
+            query = functional.linear(normed.index_select(0, wanted), attention.q_proj.weight)
+            query = _HeadNorm.apply(query, attention.q_norm.weight, cos[wanted], sin[wanted], eps)
             key = functional.linear(normed, attention.k_proj.weight)
             key = _HeadNorm.apply(key, attention.k_norm.weight, cos, sin, eps)
             value = functional.linear(normed, attention.v_proj.weight).view_as(key)
-            out = packed.attend(index, query, key, value, attention.scaling, rows)
+            out = packed.attend(index, query, key, value, attention.scaling, wanted)
         else:
             qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
             query, key, value = _HeadNorms.apply(
@@ -79,8 +79,8 @@ def lean_hidden(
                 eps,
             )
             out = packed.attend(index, query, key, value, attention.scaling)
-            if is_last:
-                x, out = x.index_select(0, rows), out.index_select(0, rows)
+            if wanted is not None:
+                x, out = x.index_select(0, wanted), out.index_select(0, wanted)
         x = torch.addmm(x, out.flatten(1), attention.o_proj.weight.t())
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
         hidden = functional.linear(_rms_norm(x, layer.post_attention_layernorm.weight, eps), gate_up)

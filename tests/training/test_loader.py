@@ -15,7 +15,7 @@ from tagpr.training.loader import ResumableLoader
 
 
 def make(**changes: Any) -> ResumableLoader:
-    arguments = {"num_items": 10, "batch_size": 4, "seed": 1} | changes
+    arguments: dict[str, Any] = {"num_items": 10, "batch_size": 4, "seed": 1} | changes
     return ResumableLoader(collate=lambda indices, generator: (indices, generator.integers(1000)), **arguments)
 
 
@@ -78,7 +78,7 @@ def test_groups_stand_together_in_every_epoch() -> None:
     for order in orders:
         assert sorted(order) == list(range(10))
         # Each of the six groups is one run, its items in their own order.
-        runs = [list(items) for _, items in groupby(order, key=GROUPS.__getitem__)]
+        runs = [list(items) for _, items in groupby(order, key=lambda item: GROUPS[item])]
         assert sorted(runs) == [[0, 1], [2], [3, 4, 5], [6], [7, 8], [9]]
     assert orders[0] != orders[1]
 
