@@ -3,6 +3,8 @@
     python -m experiments.bench.sft_step --loss-on completions
 
 Prints one JSON line. `--loss-on all` counts every token but the first in the loss, on both sides.
+`--chains 2` gives each prompt two completions, as the stage's records have: ours reads the prompt once for both, TRL
+gets the same rows.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ class Case:
 
     size: str  # of SIZES
     rows: int
+    chains: int  # rows that follow one prompt, in the same step
     tokens: int  # mean length of a dialogue, a third more or less
     prompt_share: float  # of a dialogue's tokens; 0: the first token alone is the prompt
     micro_batch_tokens: int  # ours
@@ -42,10 +45,23 @@ class Case:
 
     def dialogues(self, step: int) -> list[tuple[list[int], list[int]]]:
         """(prompt, completion) of each row."""
+        if self.chains > 1:
+            return self._sharing(step)
         lengths = uneven(self.tokens, self.rows, spread=1 / 3, seed=step)
         cut = [max(1, round(length * self.prompt_share)) for length in lengths]
         lists = token_lists(lengths, size=self.size, seed=step)
         return [(tokens[:at], tokens[at:]) for tokens, at in zip(lists, cut, strict=True)]
+
+    def _sharing(self, step: int) -> list[tuple[list[int], list[int]]]:
+        prompt = round(self.tokens * self.prompt_share)
+        prompts, completions = (
+            token_lists(uneven(mean, number, spread=1 / 3, seed=seed), size=self.size, seed=seed)
+            for mean, number, seed in (
+                (prompt, self.rows // self.chains, step),
+                (self.tokens - prompt, self.rows, -1 - step),
+            )
+        )
+        return [(prompts[row // self.chains], completion) for row, completion in enumerate(completions)]
 
 
 def our_training(case: Case, folder: Path, *, num_steps: int, threads: int) -> Callable[[Callable[[], None]], None]:
@@ -55,8 +71,8 @@ def our_training(case: Case, folder: Path, *, num_steps: int, threads: int) -> C
 
     def batch(step: int) -> SftBatch:
         examples = [
-            SftExample(record_id="r", prompt_ids=tuple(prompt), completion_ids=tuple(completion))
-            for prompt, completion in case.dialogues(step)
+            SftExample(record_id=str(row // case.chains), prompt_ids=tuple(prompt), completion_ids=tuple(completion))
+            for row, (prompt, completion) in enumerate(case.dialogues(step))
         ]
         return make_batch(examples, micro_batch_tokens=case.micro_batch_tokens, pad_id=0)
 
@@ -96,6 +112,7 @@ def their_training(case: Case, folder: Path, *, num_steps: int) -> Callable[[Cal
 def main() -> None:
     parser = step_arguments(__doc__, micro_batch_tokens=2048)
     parser.add_argument("--rows", type=int, default=16, help="dialogues per step (default: %(default)s)")
+    parser.add_argument("--chains", type=int, default=1, help="rows that follow one prompt (default: %(default)s)")
     parser.add_argument("--tokens", type=int, default=300, help="mean of a dialogue (default: %(default)s)")
     parser.add_argument("--loss-on", choices=("completions", "all"), default="completions")
     parser.add_argument("--prompt-share", type=float, default=0.65, help="of the tokens (default: %(default)s)")
@@ -108,12 +125,16 @@ def run(given: argparse.Namespace) -> None:
     case = Case(
         size=given.size,
         rows=given.rows,
+        chains=given.chains,
         tokens=given.tokens,
         prompt_share=given.prompt_share if given.loss_on == "completions" else 0.0,
         micro_batch_tokens=given.micro_batch_tokens,
         their_rows=given.their_rows or given.rows,
     )
-    name, num_steps = f"sft_step/{case.size}/loss_on_{given.loss_on}", given.warmup + given.pairs + 1
+    name, num_steps = (
+        f"sft_step/{case.size}/loss_on_{given.loss_on}/chains_{case.chains}",
+        given.warmup + given.pairs + 1,
+    )
     with tempfile.TemporaryDirectory() as folder:
         ours = Side("ours", our_training(case, Path(folder, "ours"), num_steps=num_steps, threads=given.threads))
         theirs = Side("theirs", their_training(case, Path(folder, "theirs"), num_steps=num_steps))

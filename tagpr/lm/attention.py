@@ -18,8 +18,10 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tagpr.lm.asked_rows import AskedRows, attend_asked
 from tagpr.lm.kernels import attend, attend_backward
 from tagpr.lm.lean import lean_decoder, lean_hidden
+from tagpr.lm.padding import Padding, grid, sum_repeats
 
 TWO_PART = "two_part"
 
@@ -27,41 +29,15 @@ TWO_PART = "two_part"
 class PackedAttention(Protocol):
     """Attention over the tokens of one packed row; passed to the model as `packed=...`, asked in every layer."""
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """(N, H, d) queries and (N, K, d) keys and values, after rotation -> (N, H, d)."""
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, rows: Tensor | None = None
+    ) -> Tensor:
+        """(N, H, d) queries and (N, K, d) keys and values, after rotation -> (N, H, d).
+
+        Args:
+            rows: the queries, and what is given back, are those of these tokens alone; None: of all.
+        """
         ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Padding:
-    """Where the rows of a padded grid stand in a packed sequence, and back.
-
-    A padded slot repeats the first token: finite, and never read, as keys on the right of a causal row or masked
-    elsewhere.
-    """
-
-    shape: tuple[int, int]  # rows, longest row
-    slots: Tensor | None  # (rows * longest,) packed position of each slot; None where nothing is padded
-    real: Tensor | None  # (packed tokens,) slot of each token; None where nothing is padded
-
-    @classmethod
-    def of_mask(cls, mask: Tensor) -> Padding:
-        rows, longest = mask.shape
-        if bool(mask.all()):
-            return cls(shape=(rows, longest), slots=None, real=None)
-        real = mask.flatten().nonzero()[:, 0]
-        slots = torch.zeros(rows * longest, dtype=torch.long, device=mask.device)
-        slots[real] = torch.arange(len(real), device=mask.device)
-        return cls(shape=(rows, longest), slots=slots, real=real)
-
-    def pad(self, packed: Tensor) -> Tensor:
-        """(tokens, ...) -> (rows, longest, ...)."""
-        return (packed if self.slots is None else packed.index_select(0, self.slots)).unflatten(0, self.shape)
-
-    def pack(self, padded: Tensor) -> Tensor:
-        """(rows, longest, ...) -> (tokens, ...)."""
-        flat = padded.flatten(0, 1)
-        return flat if self.real is None else flat.index_select(0, self.real)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +65,13 @@ class SharedPrefix:
             prompt_bias=bias,
         )
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        return _TwoPart.apply(query, key, value, self, scale)
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, rows: Tensor | None = None
+    ) -> Tensor:
+        if rows is None:
+            return _TwoPart.apply(query, key, value, self, scale)
+        asked = AskedRows.of_rows(rows, self, dtype=query.dtype)
+        return attend_asked(query, key, value, self, asked, scale)
 
 
 def two_part_attention(
@@ -167,12 +148,12 @@ class _TwoPart(torch.autograd.Function):
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, layout: SharedPrefix, scale: float) -> Tensor:
         split, prompts, completions = layout.num_prompt_tokens, layout.prompts, layout.completions
         repeats = query.shape[1] // key.shape[1]
-        prompt_k, prompt_v = _grid(key[:split], prompts, repeats), _grid(value[:split], prompts, repeats)
-        prompt_out, prompt_lse = attend(_grid(query[:split], prompts), prompt_k, prompt_v, None, True, scale)
+        prompt_k, prompt_v = grid(key[:split], prompts, repeats), grid(value[:split], prompts, repeats)
+        prompt_out, prompt_lse = attend(grid(query[:split], prompts), prompt_k, prompt_v, None, True, scale)
         out, lse = prompts.pack(prompt_out.transpose(1, 2)), None
         if completions is not None:
-            q = _grid(query[split:], completions)
-            k, v = _grid(key[split:], completions, repeats), _grid(value[split:], completions, repeats)
+            q = grid(query[split:], completions)
+            k, v = grid(key[split:], completions, repeats), grid(value[split:], completions, repeats)
             bias, groups = layout.prompt_bias, prompts.shape[0]
             shared, shared_lse = attend(_by_group(q, groups), prompt_k, prompt_v, bias, False, scale)
             own, own_lse = attend(q, k, v, None, True, scale)
@@ -195,27 +176,27 @@ class _TwoPart(torch.autograd.Function):
         layout, scale = ctx.layout, ctx.scale
         split, prompts, completions = layout.num_prompt_tokens, layout.prompts, layout.completions
         repeats = query.shape[1] // key.shape[1]
-        q, o = _grid(query[:split], prompts), _grid(out[:split], prompts)
-        prompt_k, prompt_v = _grid(key[:split], prompts, repeats), _grid(value[:split], prompts, repeats)
+        q, o = grid(query[:split], prompts), grid(out[:split], prompts)
+        prompt_k, prompt_v = grid(key[:split], prompts, repeats), grid(value[:split], prompts, repeats)
         # A padded query repeats a real token: without zeros there, its gradient would reach the keys.
-        g = _zero_padding(_grid(grad[:split], prompts), prompts)
+        g = prompts.pad_with_zeros(grad[:split]).transpose(1, 2)
         dq, dk, dv = attend_backward(g, q, prompt_k, prompt_v, o, prompt_lse, None, True, scale)
         dq_own = dk_own = dv_own = None
         if completions is not None:
             groups, heads = prompts.shape[0], query.shape[1]
-            q, o = _grid(query[split:], completions), _grid(out[split:], completions)
-            k, v = _grid(key[split:], completions, repeats), _grid(value[split:], completions, repeats)
-            g = _zero_padding(_grid(grad[split:], completions), completions)
+            q, o = grid(query[split:], completions), grid(out[split:], completions)
+            k, v = grid(key[split:], completions, repeats), grid(value[split:], completions, repeats)
+            g = completions.pad_with_zeros(grad[split:]).transpose(1, 2)
             group_lse = lse.reshape(groups, -1, heads).transpose(1, 2).contiguous()
             grouped = (_by_group(tensor, groups) for tensor in (g, q, o))
             g_group, q_group, o_group = grouped
             dq_shared, dk_shared, dv_shared = attend_backward(
                 g_group, q_group, prompt_k, prompt_v, o_group, group_lse, layout.prompt_bias, False, scale
             )
-            dk, dv = dk + dk_shared, dv + dv_shared
+            dk, dv = dk.add_(dk_shared), dv.add_(dv_shared)
             own_lse = lse.transpose(1, 2).contiguous()
             dq_own, dk_own, dv_own = attend_backward(g, q, k, v, o, own_lse, None, True, scale)
-            dq_own = dq_own + dq_shared.transpose(1, 2).reshape(*completions.shape, heads, -1).transpose(1, 2)
+            dq_own.add_(dq_shared.transpose(1, 2).reshape(*completions.shape, heads, -1).transpose(1, 2))
         return (
             _pack(dq, dq_own, layout, 1),
             _pack(dk, dk_own, layout, repeats),
@@ -225,17 +206,11 @@ class _TwoPart(torch.autograd.Function):
         )
 
 
-def _grid(packed: Tensor, padding: Padding, repeats: int = 1) -> Tensor:
-    """(tokens, K, d) -> (rows, K * repeats, longest, d): query head h reads key head h // repeats."""
-    grid = padding.pad(packed).transpose(1, 2)
-    return grid if repeats == 1 else grid[:, :, None].expand(-1, -1, repeats, -1, -1).flatten(1, 2)
-
-
 def _pack(prompts: Tensor, completions: Tensor | None, layout: SharedPrefix, repeats: int) -> Tensor:
     """Gradients of the two grids, (rows, K * repeats, longest, d), summed over repeats -> (tokens, K, d)."""
-    parts = [layout.prompts.pack(_sum_repeats(prompts, repeats).transpose(1, 2))]
+    parts = [layout.prompts.pack(sum_repeats(prompts, repeats).transpose(1, 2))]
     if completions is not None and layout.completions is not None:
-        parts.append(layout.completions.pack(_sum_repeats(completions, repeats).transpose(1, 2)))
+        parts.append(layout.completions.pack(sum_repeats(completions, repeats).transpose(1, 2)))
     return torch.cat(parts)
 
 
@@ -243,19 +218,6 @@ def _by_group(completions: Tensor, groups: int) -> Tensor:
     """(B * G, H, T, d) -> (B, H, G * T, d), the same memory."""
     heads, size = completions.shape[1], completions.shape[3]
     return completions.transpose(1, 2).reshape(groups, -1, heads, size).transpose(1, 2)
-
-
-def _zero_padding(padded: Tensor, padding: Padding) -> Tensor:
-    """(rows, H, longest, d) with zeros in the slots that hold no token."""
-    if padding.real is None:
-        return padded
-    counts = torch.zeros(padding.shape[0] * padding.shape[1], dtype=padded.dtype, device=padded.device)
-    counts[padding.real] = 1
-    return padded * counts.view(padding.shape)[:, None, :, None]
-
-
-def _sum_repeats(grid: Tensor, repeats: int) -> Tensor:
-    return grid if repeats == 1 else grid.unflatten(1, (-1, repeats)).sum(dim=2)
 
 
 AttentionInterface.register(TWO_PART, two_part_attention)

@@ -26,11 +26,11 @@ def lean_decoder(model: PreTrainedModel) -> Qwen3Model | None:
     Adapters, shards, autocast, activation checkpointing, half precision and accelerators go through the model's own
     forward pass.
     """
-    if type(model) is not Qwen3ForCausalLM or model.config.hidden_act != "silu" or torch.is_autocast_enabled("cpu"):
+    decoder = model.model if type(model) is Qwen3ForCausalLM else model
+    if type(decoder) is not Qwen3Model or model.config.hidden_act != "silu" or torch.is_autocast_enabled("cpu"):
         return None
     if model.dtype != torch.float32 or model.device.type != "cpu":
         return None
-    decoder = model.model
     plain = all(
         type(layer) is Qwen3DecoderLayer
         and not layer.gradient_checkpointing
@@ -45,7 +45,8 @@ def lean_hidden(
 ) -> Tensor:
     """(N, D) last hidden states of one packed row, as `packed_hidden` gives them.
 
-    After the last layer's attention nobody reads the tokens that are not in `rows`: they end there.
+    In the last layer nobody reads what comes of the tokens that are not in `rows`: they give their keys and values and
+    end there. Where more than half are wanted, all ask, since attention by causal blocks is cheaper than by a mask.
     """
     eps = decoder.config.rms_norm_eps
     x = decoder.embed_tokens(token_ids)
@@ -56,19 +57,30 @@ def lean_hidden(
     layers: list[Any] = list(decoder.layers)
     for index, layer in enumerate(layers):
         attention, mlp = layer.self_attn, layer.mlp
-        qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
-        query, key, value = _HeadNorms.apply(
-            functional.linear(_rms_norm(x, layer.input_layernorm.weight, eps), qkv),
-            attention.q_norm.weight,
-            attention.k_norm.weight,
-            cos,
-            sin,
-            decoder.config.num_key_value_heads,
-            eps,
-        )
-        out = packed.attend(index, query, key, value, attention.scaling)
-        if rows is not None and index + 1 == len(layers):
-            x, out = x.index_select(0, rows), out.index_select(0, rows)
+        wanted = rows if index + 1 == len(layers) else None
+        normed = _rms_norm(x, layer.input_layernorm.weight, eps)
+        if wanted is not None and 2 * len(wanted) <= len(x):
+            x = x.index_select(0, wanted)
+            query = functional.linear(normed.index_select(0, wanted), attention.q_proj.weight)
+            query = _HeadNorm.apply(query, attention.q_norm.weight, cos[wanted], sin[wanted], eps)
+            key = functional.linear(normed, attention.k_proj.weight)
+            key = _HeadNorm.apply(key, attention.k_norm.weight, cos, sin, eps)
+            value = functional.linear(normed, attention.v_proj.weight).view_as(key)
+            out = packed.attend(index, query, key, value, attention.scaling, wanted)
+        else:
+            qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
+            query, key, value = _HeadNorms.apply(
+                functional.linear(normed, qkv),
+                attention.q_norm.weight,
+                attention.k_norm.weight,
+                cos,
+                sin,
+                decoder.config.num_key_value_heads,
+                eps,
+            )
+            out = packed.attend(index, query, key, value, attention.scaling)
+            if wanted is not None:
+                x, out = x.index_select(0, wanted), out.index_select(0, wanted)
         x = torch.addmm(x, out.flatten(1), attention.o_proj.weight.t())
         gate_up = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
         hidden = functional.linear(_rms_norm(x, layer.post_attention_layernorm.weight, eps), gate_up)
@@ -93,10 +105,11 @@ def _inverse_rms(x: Tensor, eps: float) -> Tensor:
     return torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().add_(size * eps).rsqrt_().mul_(size**0.5)
 
 
-def _norm_gradient(grad: Tensor, unit: Tensor, scale: Tensor) -> Tensor:
-    """Gradient of x in unit = x * scale, scale = 1 / rms(x): scale * (g - unit * mean(g * unit))."""
+def _norm_gradient(grad: Tensor, unit: Tensor, scale: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Gradient of x in unit = x * scale, scale = 1 / rms(x): scale * (g - unit * mean(g * unit)), written to `out`."""
     along = torch.linalg.vecdot(grad, unit).div_(-unit.shape[-1])
-    return torch.addcmul(grad, unit, along.unsqueeze(-1)).mul_(scale)
+    across = torch.addcmul(grad, unit, along.unsqueeze(-1))
+    return torch.mul(across, scale, out=across if out is None else out)
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -115,6 +128,26 @@ class _RmsNorm(torch.autograd.Function):
         unit = x * scale
         grad_weight = (grad * unit).sum(dim=0)
         return _norm_gradient(grad * weight, unit, scale), grad_weight, None
+
+
+class _HeadNorm(torch.autograd.Function):
+    """(N, H d) -> normalised and rotated heads (N, H, d); see `_HeadNorms`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, cos: Tensor, sin: Tensor, eps: float) -> Tensor:
+        heads = x.unflatten(1, (-1, weight.shape[0]))
+        scale = _inverse_rms(heads, eps)
+        ctx.save_for_backward(heads, weight, cos, sin, scale)
+        return _rotate((heads * scale).mul_(weight), cos, sin)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        heads, weight, cos, sin, scale = ctx.saved_tensors
+        unit = heads * scale
+        grad = _rotate(grad, cos, _swap_halves(sin))
+        grad_weight = (grad * unit).sum(dim=(0, 1))
+        return _norm_gradient(grad.mul_(weight), unit, scale).flatten(1), grad_weight, None, None, None
 
 
 class _HeadNorms(torch.autograd.Function):
@@ -146,12 +179,14 @@ class _HeadNorms(torch.autograd.Function):
         unit = heads[:, : -ctx.num_keys] * scale
         # A rotation's gradient is the rotation back: the same halves swapped, under the sines swapped.
         back = _swap_halves(sin)
-        grad = torch.cat([_rotate(grad_query, cos, back), _rotate(grad_key, cos, back)], dim=1)
+        grad = torch.empty_like(unit)
+        _rotate(grad_query, cos, back, out=grad[:, :num_queries])
+        _rotate(grad_key, cos, back, out=grad[:, num_queries:])
         along = (grad * unit).sum(dim=0)
         grad[:, :num_queries].mul_(q_weight)
         grad[:, num_queries:].mul_(k_weight)
         grad_heads = torch.empty_like(heads)
-        grad_heads[:, : -ctx.num_keys] = _norm_gradient(grad, unit, scale)
+        _norm_gradient(grad, unit, scale, out=grad_heads[:, : -ctx.num_keys])
         grad_heads[:, -ctx.num_keys :] = grad_value
         return (
             grad_heads.view_as(qkv), along[:num_queries].sum(dim=0), along[num_queries:].sum(dim=0),
@@ -164,8 +199,9 @@ def _swap_halves(x: Tensor) -> Tensor:
     return torch.cat([x[..., half:], x[..., :half]], dim=-1)
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    return torch.addcmul(x * cos, _swap_halves(x), sin)
+def _rotate(x: Tensor, cos: Tensor, sin: Tensor, *, out: Tensor | None = None) -> Tensor:
+    turned = x * cos
+    return torch.addcmul(turned, _swap_halves(x), sin, out=turned if out is None else out)
 
 
 class _SiluTimes(torch.autograd.Function):

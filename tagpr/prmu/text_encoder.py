@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tagpr.lm.attention import TWO_PART
 from tagpr.lm.batches import GroupedBatch, split_groups
-from tagpr.lm.forward import last_completion_states
+from tagpr.lm.forward import fast_method, last_completion_states, last_hidden_states
 from tagpr.markup import ARROW
 from tagpr.prmu.texts import Exchange, Pasted
 
@@ -113,7 +113,9 @@ class TextEncoder(nn.Module):
             self._encode_groups([[texts[i] for i in members] for members in groups]) for groups in by_size.values()
         ]
         if alone:
-            parts.append(self._encode_alone([texts[i][0] + texts[i][1] for i in alone]))
+            whole = [texts[i][0] + texts[i][1] for i in alone]
+            method = fast_method(self.backbone)
+            parts.append(last_hidden_states(self.backbone, whole, method=method, max_tokens=self.batch_tokens).float())
         place = torch.empty(len(texts), dtype=torch.long)
         place[torch.tensor([*order, *alone])] = torch.arange(len(texts))
         hidden = torch.cat(parts)
@@ -130,33 +132,6 @@ class TextEncoder(nn.Module):
         states = [last_completion_states(self.backbone, batch.select(index), method="two_part") for index in indices]
         back = torch.cat(indices).argsort().to(self.backbone.device)
         return torch.cat(states)[back].flatten(0, 1).float()
-
-    def _encode_alone(self, texts: list[Tokens]) -> Tensor:
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-        parts: list[Tensor] = []
-        start = 0
-        while start < len(order):
-            end = start + 1
-            while end < len(order) and (end + 1 - start) * len(texts[order[end]]) <= self.batch_tokens:
-                end += 1
-            parts.append(self._last_hidden([texts[i] for i in order[start:end]]))
-            start = end
-        place = torch.empty(len(order), dtype=torch.long)
-        place[torch.tensor(order)] = torch.arange(len(order))
-        hidden = torch.cat(parts)
-        return hidden[place.to(hidden.device)]
-
-    def _last_hidden(self, texts: list[Tokens]) -> Tensor:
-        # Padding stands to the right of every real token of a causal model, which therefore cannot see it: no mask is
-        # needed.
-        longest = max(len(text) for text in texts)
-        device = self.backbone.device
-        ids = torch.zeros(len(texts), longest, dtype=torch.long)  # whatever the padding is, nothing reads it
-        for row, text in zip(ids, texts, strict=True):
-            row[: len(text)] = torch.tensor(text)
-        hidden = self.backbone(input_ids=ids.to(device), use_cache=False).last_hidden_state
-        last = torch.tensor([len(text) - 1 for text in texts], device=device)
-        return hidden[torch.arange(len(texts), device=device), last].float()
 
 
 class Remembered:

@@ -1,7 +1,8 @@
-"""What a batch of supervised fine-tuning is: chains as token ids, in micro-batches of like length."""
+"""What a batch of supervised fine-tuning is: the chains of some records, each prompt once for all chains after it."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -96,17 +97,35 @@ def split_examples(
     return [e for name in train for e in by_record[name]], [e for name in dev for e in by_record[name]]
 
 
+def record_numbers(examples: Sequence[SftExample]) -> list[int]:
+    """Each example's record, counted from 0: what the loader keeps together."""
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(example.record_id, len(numbers)) for example in examples]
+
+
 def make_batch(examples: Sequence[SftExample], *, micro_batch_tokens: int, pad_id: int) -> SftBatch:
-    """Micro-batches of like length that hold at most `micro_batch_tokens` tokens, padding included."""
-    whole = GroupedBatch.from_lists(
-        [example.prompt_ids for example in examples],
-        [[example.completion_ids] for example in examples],
-        pad_id=pad_id,
-    )
-    parts = split_groups(whole, max_tokens=micro_batch_tokens)
+    """Micro-batches of like length that hold at most `micro_batch_tokens` tokens, padding included.
+
+    The chains of one record are one group, whose prompt is encoded once. A micro-batch has groups of one size: where
+    records differ in how many chains they have in the step, each size gets micro-batches of its own.
+    """
+    records: dict[str, list[SftExample]] = defaultdict(list)
+    for example in examples:
+        records[example.record_id].append(example)
+    by_size: dict[int, list[list[SftExample]]] = defaultdict(list)
+    for group in records.values():
+        by_size[len(group)].append(group)
+    micro_batches: list[GroupedBatch] = []
+    for _, groups in sorted(by_size.items()):
+        whole = GroupedBatch.from_lists(
+            [group[0].prompt_ids for group in groups],
+            [[example.completion_ids for example in group] for group in groups],
+            pad_id=pad_id,
+        )
+        micro_batches += [whole.select(index) for index in split_groups(whole, max_tokens=micro_batch_tokens)]
     return SftBatch(
-        micro_batches=tuple(whole.select(index) for index in parts),
-        num_tokens=int(whole.completion_mask.sum()),
+        micro_batches=tuple(micro_batches),
+        num_tokens=sum(len(example.completion_ids) for example in examples),
     )
 
 

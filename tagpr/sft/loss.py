@@ -16,7 +16,7 @@ def completion_loss(model: PreTrainedModel, batch: GroupedBatch, *, num_tokens: 
     whole step, rather than averaging the means of micro-batches, makes eight micro-batches of one equal one of eight.
 
     Args:
-        batch: prompts with one completion each.
+        batch: prompts with the chains that follow each.
         num_tokens: completion tokens of the whole optimizer step, over all micro-batches and ranks.
         chunk_size: rows whose logits exist at a time.
     Returns:

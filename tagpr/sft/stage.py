@@ -12,7 +12,7 @@ from tagpr.errors import BadInputError
 from tagpr.lm.adapter import Adapter
 from tagpr.lm.backbone import Backbone
 from tagpr.schema import TrainerSettings
-from tagpr.sft.datamodule import collate_examples, encode_chains, make_batch, split_examples
+from tagpr.sft.datamodule import collate_examples, encode_chains, make_batch, record_numbers, split_examples
 from tagpr.sft.module import SftModule
 from tagpr.storage import read_chains, read_records
 from tagpr.training.best import BestBy
@@ -49,6 +49,10 @@ def run(
 ) -> dict[str, int | float]:
     """Fine-tune the backbone on the kept chains; writes `policy/` and `metrics.csv`.
 
+    An epoch is a new order of the records; a record's chains follow one another in it, and a step takes the next
+    `batch_size` chains, so that chains of one record meet and their prompt is encoded once. A record at the edge of a
+    step may be cut: the rest of its chains open the next step.
+
     Returns:
         steps; tokens the loss was taken over; chains and distinct records (each spends one gold label) on either side;
         the last train and dev loss, in nats per token; with keep_best the step whose weights are written.
@@ -81,6 +85,7 @@ def run(
         batch_size=sft.batch_size,
         collate=collate_examples(train, **sizes),
         seed=context.seed,
+        groups=record_numbers(train),
     )
     module = SftModule(
         policy=policy,

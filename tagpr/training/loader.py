@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,10 @@ class ResumableLoader:
     batch, so that two ranks with half a batch each see what one process sees. A short last batch is topped up from
     the start of the epoch's order, so that every step holds `batch_size` items and none is left out.
 
+    With `groups`, it is the groups that are shuffled, and a group's items stand together in the order: steps, and the
+    ranks' slices of a step, still have `batch_size` items, cut out of that order one after the other, so that a group
+    may be cut in two at an edge (into items, no group is left out).
+
     Args:
         num_items: size of the data set.
         batch_size: items of one optimizer step, over all ranks.
@@ -25,6 +29,7 @@ class ResumableLoader:
         seed: of the order and of the generators.
         repeats: consecutive steps that get the same batch; RL takes several optimizer steps from one batch of rollouts.
         sliced: ranks get their slices; False: each gets the whole batch and finds its own part.
+        groups: number of each item's group, 0 .. the number of groups - 1; None: every item by itself.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class ResumableLoader:
         seed: int,
         repeats: int = 1,
         sliced: bool = True,
+        groups: Sequence[int] | None = None,
     ) -> None:
         if num_items < 1:
             raise ValueError("There is nothing to train on: num_items is 0, expected at least one item.")
@@ -45,6 +51,7 @@ class ResumableLoader:
         self.seed = seed
         self.repeats = repeats
         self.sliced = sliced
+        self.groups = None if groups is None else np.asarray(groups)
         self.rank = 0
         self.world_size = 1
         self.epoch = 0
@@ -67,10 +74,15 @@ class ResumableLoader:
 
     def indices(self, epoch: int, position: int) -> list[int]:
         """This rank's items at one step: a pure function of the seed and the arguments."""
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.num_items)
         start = (position // self.repeats) * self.batch_size
-        batch = np.take(order, np.arange(start, start + self.batch_size), mode="wrap")
-        return batch[self.rank :: self.world_size].tolist()
+        batch = np.take(self._order(epoch), np.arange(start, start + self.batch_size), mode="wrap")
+        return np.split(batch, self.world_size)[self.rank].tolist()
+
+    def _order(self, epoch: int) -> np.ndarray:
+        shuffle = np.random.default_rng([self.seed, epoch])
+        if self.groups is None:
+            return shuffle.permutation(self.num_items)
+        return shuffle.permutation(self.groups.max() + 1)[self.groups].argsort(kind="stable")
 
     def __iter__(self) -> Iterator[Any]:
         while True:

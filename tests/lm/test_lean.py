@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from tagpr.lm.attention import SharedPrefix, packed_hidden
-from tagpr.lm.lean import _HeadNorms, _RmsNorm, _SiluTimes, lean_decoder
+from tagpr.lm.lean import _HeadNorm, _HeadNorms, _RmsNorm, _SiluTimes, lean_decoder
 
 MakeModel = Callable[..., PreTrainedModel]
 PROMPT_MASK = torch.arange(7) < torch.tensor([7, 3])[:, None]
@@ -53,6 +53,49 @@ def test_wanted_rows_alone_are_given_in_the_order_asked(make_model: MakeModel, l
         torch.testing.assert_close(some, whole[rows], atol=1e-5, rtol=1e-5)
 
 
+# Prompts of 7 and 3 tokens stand at 0..9, then completions of 4, 1, 5 and 0, 3, 2.
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [13, 14, 19, 22, 24],  # the last token of each completion, as a reward model asks
+        [24, 0, 9, 10, 20],  # any tokens, in any order
+        [6, 9],  # of the prompts alone: a prefill
+        [2, 3, 4, 5, 6, 15, 16, 17],  # many of one group, none of the other
+    ],
+)
+def test_few_wanted_rows_have_the_values_and_gradients_of_all(make_model: MakeModel, rows: list[int]) -> None:
+    model = make_model()
+    layout = SharedPrefix.of_masks(PROMPT_MASK, COMPLETION_MASK, dtype=torch.float32)
+    token_ids, wanted = torch.arange(25) * 7, torch.tensor(rows)
+    found = []
+    for asked in (wanted, None):
+        model.zero_grad()
+        states = packed_hidden(model, token_ids, torch.arange(25) % 12, layout, rows=asked)
+        states = states if asked is not None else states[wanted]
+        (states * torch.arange(1.0, 1 + states.numel()).view_as(states).sin()).sum().backward()
+        found.append((states, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}))
+    (few, few_grads), (all_, all_grads) = found
+    torch.testing.assert_close(few, all_, atol=1e-5, rtol=1e-5)
+    assert few_grads.keys() == all_grads.keys()
+    for name, grad in few_grads.items():
+        assert (grad - all_grads[name]).norm() <= 1e-5 * all_grads[name].norm(), name
+
+
+def test_few_rows_of_equal_prompts_without_completions(make_model: MakeModel) -> None:
+    model = make_model()
+    nothing = torch.zeros(2, 0, 0, dtype=torch.bool)
+    layout = SharedPrefix.of_masks(torch.ones(2, 6, dtype=torch.bool), nothing, dtype=torch.float32)
+    token_ids, positions = torch.arange(12) * 5, torch.arange(12) % 6
+    whole = packed_hidden(model, token_ids, positions, layout)
+    few = packed_hidden(model, token_ids, positions, layout, rows=torch.tensor([11, 5, 2]))
+    torch.testing.assert_close(few, whole[[11, 5, 2]], atol=1e-5, rtol=1e-5)
+
+
+def test_the_model_beneath_the_head_is_read_alike(make_model: MakeModel) -> None:
+    model = make_model()
+    assert lean_decoder(model.base_model) is lean_decoder(model) is model.base_model
+
+
 def double(*shape: int) -> Tensor:
     return torch.randn(shape, dtype=torch.float64, requires_grad=True)
 
@@ -63,6 +106,9 @@ def test_gradients_by_finite_differences() -> None:
     assert torch.autograd.gradcheck(_SiluTimes.apply, (double(3, 8),))
     # Two query heads and one key head of size 4; any cosines and sines will do.
     cos, sin = torch.randn(2, 3, 1, 4, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda x, weight: _HeadNorm.apply(x, weight, cos, sin, 0.1), (double(3, 8), double(4))
+    )
     assert torch.autograd.gradcheck(
         lambda qkv, q, k: _HeadNorms.apply(qkv, q, k, cos, sin, 1, 0.1), (double(3, 16), double(4), double(4))
     )

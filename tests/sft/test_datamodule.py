@@ -9,7 +9,7 @@ import pytest
 
 from tagpr.data.prompts import PromptBuilder
 from tagpr.lm.backbone import Backbone
-from tagpr.sft.datamodule import SftExample, encode_chains, make_batch, split_examples
+from tagpr.sft.datamodule import SftExample, encode_chains, make_batch, record_numbers, split_examples
 from tagpr.types import Record
 
 
@@ -76,3 +76,18 @@ def test_micro_batches_hold_like_lengths_within_the_budget() -> None:
     found = [sorted(part.prompt_lengths.tolist()) for part in batch.micro_batches]
     assert found == [[3, 4, 5], [38, 39], [40]]  # 2 * (39 + 2) <= 90 < 3 * (40 + 2)
     assert batch.num_tokens == 12
+
+
+def test_chains_of_a_record_share_its_prompt() -> None:
+    names = ["b", "b", "a", "c", "c", "b"]
+    prompts = {"a": (7,) * 4, "b": (7,) * 5, "c": (7,) * 6}
+    examples = [
+        SftExample(record_id=name, prompt_ids=prompts[name], completion_ids=(8,) * (i + 1))
+        for i, name in enumerate(names)
+    ]
+    assert record_numbers(examples) == [0, 0, 1, 2, 2, 0]
+    batch = make_batch(examples, micro_batch_tokens=100, pad_id=0)
+    # A micro-batch per group size: record a with one chain, c with two, b with three.
+    assert [part.prompt_lengths.tolist() for part in batch.micro_batches] == [[4], [6], [5]]
+    assert [part.completion_lengths.tolist() for part in batch.micro_batches] == [[[3]], [[4, 5]], [[1, 2, 6]]]
+    assert batch.num_tokens == 1 + 2 + 3 + 4 + 5 + 6

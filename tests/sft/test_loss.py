@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -63,3 +65,20 @@ def test_prompt_tokens_are_not_learned(backbone: Backbone) -> None:
     hidden = model.get_decoder()(torch.tensor([[3, 4, 5, 30, 31]])).last_hidden_state[0, 2:]
     by_hand = -(hidden @ model.lm_head.weight.T).log_softmax(-1)[range(3), [30, 31, 32]].mean()
     assert loss.item() == pytest.approx(by_hand.item(), abs=1e-6)
+
+
+def test_shared_prompts_give_the_loss_and_gradient_of_single_ones(backbone: Backbone) -> None:
+    model = replace(backbone, attention="two_part").policy()
+    alone = [replace(example, prompt_ids=EXAMPLES[n // 3].prompt_ids) for n, example in enumerate(EXAMPLES)]
+    together = [replace(example, record_id=str(n // 3)) for n, example in enumerate(alone)]  # groups of 3, 3 and 2
+    found = []
+    for examples in (alone, together):
+        batch = make_batch(examples, micro_batch_tokens=10_000, pad_id=0)
+        model.zero_grad()
+        losses = [completion_loss(model, part, num_tokens=52, chunk_size=5) for part in batch.micro_batches]
+        sum(losses, torch.zeros(())).backward()
+        found.append((sum(map(float, losses)), [gradient.clone() for gradient in gradients(model)]))
+    assert len(batch.micro_batches) == 2  # of three chains each, and of two
+    assert found[1][0] == pytest.approx(found[0][0], abs=1e-6)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)

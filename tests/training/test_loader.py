@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import chain, islice
+from itertools import chain, groupby, islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from tagpr.errors import BadInputError
 from tagpr.training.loader import ResumableLoader
 
 
-def make(**changes: int) -> ResumableLoader:
-    arguments = {"num_items": 10, "batch_size": 4, "seed": 1} | changes
+def make(**changes: Any) -> ResumableLoader:
+    arguments: dict[str, Any] = {"num_items": 10, "batch_size": 4, "seed": 1} | changes
     return ResumableLoader(collate=lambda indices, generator: (indices, generator.integers(1000)), **arguments)
 
 
@@ -66,6 +67,40 @@ def test_ranks_share_the_global_batch() -> None:
         parts.append(loader.indices(2, 1))
     assert sorted(parts[0] + parts[1]) == sorted(whole)
     assert [len(part) for part in parts] == [2, 2]
+
+
+GROUPS = [0, 0, 1, 2, 2, 2, 3, 4, 4, 5]
+
+
+def test_groups_stand_together_in_every_epoch() -> None:
+    loader = make(groups=GROUPS)
+    orders = [[i for step in range(3) for i in loader.indices(epoch, step)][:10] for epoch in range(2)]
+    for order in orders:
+        assert sorted(order) == list(range(10))
+        # Each of the six groups is one run, its items in their own order.
+        runs = [list(items) for _, items in groupby(order, key=lambda item: GROUPS[item])]
+        assert sorted(runs) == [[0, 1], [2], [3, 4, 5], [6], [7, 8], [9]]
+    assert orders[0] != orders[1]
+
+
+@given(done=st.integers(0, 25), groups=st.lists(st.integers(0, 3), min_size=1, max_size=11))
+def test_a_resumed_loader_of_groups_goes_on_where_the_first_was(done: int, groups: list[int]) -> None:
+    numbers = sorted(sorted(set(groups)).index(group) for group in groups)
+    whole = list(islice(make(num_items=len(groups), groups=numbers), 30))
+    first, second = (make(num_items=len(groups), groups=numbers) for _ in range(2))
+    list(islice(first, done))
+    second.load_state_dict(first.state_dict())
+    assert list(islice(second, 30 - done)) == whole[done:]
+
+
+def test_ranks_take_neighbours() -> None:
+    whole = make(groups=GROUPS).indices(1, 0)
+    parts = []
+    for rank in range(2):
+        loader = make(groups=GROUPS)
+        loader.share(rank=rank, world_size=2)
+        parts.append(loader.indices(1, 0))
+    assert parts == [whole[:2], whole[2:]]
 
 
 def test_items_fewer_than_a_batch() -> None:

@@ -42,8 +42,11 @@ class GroupCache:
         """Make room for one more token per row: call before each decoding pass."""
         self.length += 1
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, rows: Tensor | None = None
+    ) -> Tensor:
         """(B * G, H, d) queries of the newest tokens, with their keys and values (B * G, K, d) -> (B * G, H, d)."""
+        assert rows is None, "a decoding pass wants every row"
         grid, heads = (self.num_groups, self.num_samples), key.shape[1]
         repeats, size, length = query.shape[1] // heads, query.shape[2], self.length
         own_keys, own_values = self.own_keys[layer], self.own_values[layer]
@@ -87,11 +90,13 @@ class Prefill:
     def __init__(self, cache: GroupCache) -> None:
         self.cache = cache
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+    def attend(
+        self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float, rows: Tensor | None = None
+    ) -> Tensor:
         cache, prompts = self.cache, self.cache.layout.prompts
         cache.prompt_keys.append(prompts.pad(key).permute(0, 2, 3, 1).contiguous())
         cache.prompt_values.append(prompts.pad(value).transpose(1, 2).contiguous())
         shape = (cache.num_groups, key.shape[1], cache.num_samples)
         cache.own_keys.append(key.new_empty((*shape, key.shape[2], cache.capacity)))
         cache.own_values.append(value.new_empty((*shape, cache.capacity, value.shape[2])))
-        return cache.layout.attend(layer, query, key, value, scale)
+        return cache.layout.attend(layer, query, key, value, scale, rows)
