@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -39,6 +39,7 @@ def scores(
     """Probe -> R_tag on each question; `own` is the reference chain's.
 
     Args:
+        prompts: of one task and several people.
         examples: most entries that a reference chain cites.
         bounds: min_words and max_words of the tag term.
     """
@@ -48,7 +49,7 @@ def scores(
         if not chain.g_tags:
             found[OWN].append(0.0)
             continue
-        # Another person with a question of the same task, whose entries lend the chain nothing.
+        # Another person, whose entries the chain was not written from.
         other = next(at for at in (*range(place + 1, len(prompts)), *range(place)) if _differs(prompts[at], prompt))
         pair = [chain, parsed[other]], [prompt, prompts[other]]
         for name, value in probe_scores(*pair, vocabulary=vocabulary, most=1, **bounds).items():
@@ -57,8 +58,7 @@ def scores(
 
 
 def _differs(one: RlPrompt, other: RlPrompt) -> bool:
-    first, second = one.prompt.record, other.prompt.record
-    return first.task == second.task and first.user_id != second.user_id
+    return one.prompt.record.user_id != other.prompt.record.user_id
 
 
 def _reference(prompt: RlPrompt, vocabulary: TagVocabulary, *, examples: int) -> ParsedCompletion:
@@ -68,20 +68,19 @@ def _reference(prompt: RlPrompt, vocabulary: TagVocabulary, *, examples: int) ->
     return parse(write_completion(chain.steps, tags, chain.answer, vocabulary), vocabulary, True, prompt.task.is_valid)
 
 
-def table(found: dict[str, list[float]]) -> list[str]:
-    rows = [
-        (
-            "reference chains" if name == OWN else f"{name} *" if name in UNSEEN else name,
-            str(len(values)), f"{fmean(values):.3f}", f"{min(values):.2f}", f"{max(values):.2f}",
-            f"{fmean(value >= GOOD for value in values):.1%}",
-        )
-        for name, values in found.items()
-        if values
-    ]  # fmt: skip
-    return pipe_table(("chains", "number", "R_tag", "lowest", "highest", f">= {GOOD}"), rows)
+def table(by_task: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
+    """A line per probe: mean on each task, and over all questions the ends and the share that is as good as good."""
+    rows = []
+    for name in (OWN, *PROBES):
+        values = [value for found in by_task.values() for value in found[name]]
+        means = (f"{fmean(found[name]):.3f}" if found[name] else "-" for found in by_task.values())
+        label = "reference chains" if name == OWN else f"{name} *" if name in UNSEEN else name
+        ends = (f"{min(values):.2f}", f"{max(values):.2f}", f"{fmean(value >= GOOD for value in values):.1%}")
+        rows.append((label, str(len(values)), *means, *ends))
+    return pipe_table(("chains", "number", *by_task, "lowest", "highest", f">= {GOOD}"), rows)
 
 
-def demo_prompts(records: Path, cfg: Any, *, questions: int) -> list[RlPrompt]:
+def demo_prompts(records: Path, cfg: Any, *, questions: int) -> dict[str, list[RlPrompt]]:
     """As many train questions of each task, drawn at random, in the demo's prompts."""
     from hydra.utils import instantiate
 
@@ -91,10 +90,13 @@ def demo_prompts(records: Path, cfg: Any, *, questions: int) -> list[RlPrompt]:
     for record in read_records(records, ["train"]):
         of_tasks.setdefault(record.task, []).append(record)
     draw = random.Random(0)
-    chosen = [one for own in of_tasks.values() for one in draw.sample(own, min(questions, len(own)))]
-    return [
-        RlPrompt(prompt=builder.build(one), token_ids=[], task=task_named(one.task), gold=one.gold) for one in chosen
-    ]
+    return {
+        task: [
+            RlPrompt(prompt=builder.build(one), token_ids=[], task=task_named(task), gold=one.gold)
+            for one in draw.sample(own, min(questions, len(own)))
+        ]
+        for task, own in of_tasks.items()
+    }
 
 
 def main() -> int:
@@ -113,15 +115,19 @@ def main() -> int:
         cfg = hydra.compose("config", overrides=["experiment=demo"])
     OmegaConf.resolve(cfg)
     score = cfg.reward.terms.tag.score
-    found = scores(
-        demo_prompts(given.records, cfg, questions=given.questions),
-        TagVocabulary(names=list(cfg.tags.names)),
-        examples=cfg.teacher.examples,
-        min_words=score.min_words,
-        max_words=score.max_words,
-    )
-    print("\n".join(table(found)))
-    return 0 if fmean(value >= GOOD for value in found[OWN]) >= SHARE else 1
+    by_task = {
+        task: scores(
+            prompts,
+            TagVocabulary(names=list(cfg.tags.names)),
+            examples=cfg.teacher.examples,
+            min_words=score.min_words,
+            max_words=score.max_words,
+        )
+        for task, prompts in demo_prompts(given.records, cfg, questions=given.questions).items()
+    }
+    print("\n".join(table(by_task)))
+    good = [value >= GOOD for found in by_task.values() for value in found[OWN]]
+    return 0 if fmean(good) >= SHARE else 1
 
 
 if __name__ == "__main__":

@@ -106,15 +106,15 @@ def test_reference_chains_earn_everything_and_probes_are_scored_beside_them() ->
         for one in records[:: max(1, len(records) // 12)]
     ]  # fmt: skip
     names = TagVocabulary(names=list(TAGS))
-    prompts = [one for one in prompts if sum(o.prompt.record.task == one.prompt.record.task for o in prompts) > 1]
-    found = scores(prompts, names, examples=4, min_words=3, max_words=180)
-    assert len(found["own"]) == len(prompts) > 5
+    of_one_task = [one for one in prompts if one.task.name == prompts[0].task.name]
+    found = scores(of_one_task, names, examples=4, min_words=3, max_words=180)
+    assert len(found["own"]) == len(of_one_task) > 3
     assert min(found["own"]) >= 0.95
     assert max(found["hollow"] + found["many"] + found["injected"]) < 0.5
-    assert f"| untrue * | {len(prompts)} |" in "\n".join(table(found))
-    # A chain behind a shut gate earns nothing, and lends nothing to probes.
-    nobody = TagVocabulary(names=["restate_task"])
-    assert set(scores(prompts[:0], nobody, examples=4, min_words=3, max_words=180)["own"]) == set()
+    heading, _, own, *rest = table({"S2": found})
+    assert [cell.strip() for cell in heading.strip("|").split("|")][:3] == ["chains", "number", "S2"]
+    assert own == f"| reference chains | {len(of_one_task)} | 1.000 | 1.00 | 1.00 | 100.0% |"
+    assert any(line.startswith("| untrue * |") for line in rest)
 
 
 def test_run_names_only_options_that_compose() -> None:
