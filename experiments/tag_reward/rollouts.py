@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from hydra.utils import instantiate
 
+from tagpr.chains.claims import RULE_TAG
 from tagpr.chains.tags import ParsedCompletion, TagVocabulary, parse
 from tagpr.data.prompts import PromptBuilder
 from tagpr.errors import UserError
@@ -24,8 +25,8 @@ from tagpr.storage import read_json, read_records, read_rollouts
 from tagpr.tasks import task_named
 from tagpr.types import Rollout
 
-TRUE_SPANS, RULE, EVIDENCE = "true spans", "rule match", "evidence F1"
-TRUTHS = (TRUE_SPANS, RULE, EVIDENCE)
+TRUE_SPANS, EXAMPLES, RULE, EVIDENCE = "true spans", "true examples", "rule match", "evidence F1"
+TRUTHS = (TRUE_SPANS, EXAMPLES, RULE, EVIDENCE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class JudgedRollout:
     g_tags: bool
     task: float  # the task's reward of the answer, whether the stage pays it or not
     num_spans: int
+    rule: str | None  # as stated; None: none is
     truths: Mapping[str, float]  # of TRUTHS; one that does not exist for the chain is left out
 
     @property
@@ -66,6 +68,16 @@ def mean_of(rollouts: Sequence[JudgedRollout], truth: str) -> float:
     """Over the chains that have it; NaN where none has."""
     values = [one.truths[truth] for one in rollouts if truth in one.truths]
     return fmean(values) if values else float("nan")
+
+
+def commonest_rule(rollouts: Sequence[JudgedRollout]) -> float:
+    """Share of the stated rules that are their task's commonest, word by word; NaN where none is stated."""
+    of_tasks: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for one in rollouts:
+        if one.rule is not None:
+            of_tasks[one.rollout.task][one.rule] += 1
+    stated = sum(rules.total() for rules in of_tasks.values())
+    return sum(max(rules.values()) for rules in of_tasks.values()) / stated if stated else float("nan")
 
 
 def _read(stage: Path) -> tuple[list[Rollout], dict[str, Any]]:
@@ -132,6 +144,7 @@ def _judged(
             g_tags=bool(one.g_tags),
             task=prompt.task.score(one.answer, prompt.prompt.record.gold or ""),
             num_spans=len(one.spans),
+            rule=next((span.text for span in reversed(one.spans) if span.tag == RULE_TAG), None),
             truths=_truths(rollout, prompt, one, vocabulary),
         )
         for rollout, prompt, one, flag in zip(window, own, parsed, flags, strict=True)
@@ -144,5 +157,5 @@ def _truths(
     figures = judge(prompt.prompt.record, shown_positions(prompt.prompt), rollout.completion, vocabulary) or {}
     spans = [truth for truth in span_truths(prompt, parsed.spans) if truth is not None]
     found = {TRUE_SPANS: fmean(spans)} if spans else {}
-    named = {RULE: "rule_match", EVIDENCE: "evidence_f1"}
+    named = {EXAMPLES: "true_examined", RULE: "rule_match", EVIDENCE: "evidence_f1"}
     return found | {name: figures[key] for name, key in named.items() if key in figures}

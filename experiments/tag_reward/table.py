@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 
 from experiments.tag_reward.correlation import Correlation, overall, within
-from experiments.tag_reward.rollouts import TRUTHS, JudgedRollout, judged_rollouts, mean_of
+from experiments.tag_reward.rollouts import TRUTHS, JudgedRollout, commonest_rule, judged_rollouts, mean_of
 from tagpr.analysis.text_tables import pipe_table
 from tagpr.errors import UserError
 from tagpr.storage import read_json
@@ -26,14 +26,16 @@ FIGURES: Mapping[str, Callable[[Sequence[JudgedRollout]], float]] = {
     "g_answer": lambda some: fmean(one.g_answer for one in some),
     "task reward": lambda some: fmean(one.task for one in some),
     **{truth: lambda some, truth=truth: mean_of(some, truth) for truth in TRUTHS},
+    "commonest rule": commonest_rule,
     "spans": lambda some: fmean(one.num_spans for one in some),
     "tokens": lambda some: fmean(one.rollout.num_tokens for one in some),
 }
 OPEN = "g_tags open"
 NOTE = (
     "true spans: share of a chain's examine, pattern, query, preference and apply spans that the world bears out (an "
-    "application is true if it follows from the stated rule); rule match: the stated rule is the person's; evidence "
-    "F1: cited entries against the shown ones that follow the rule. A chain without such a span has no such figure. "
+    "application is true if it follows from the stated rule); true examples: of the examine spans alone; rule match: the stated rule is the person's; evidence "
+    "F1: cited entries against the shown ones that follow the rule; commonest rule: share of the stated rules that are their task's "
+    "commonest, word by word. A chain without such a span has no such figure. "
     "Spearman: overall, of all chains; within, mean over prompt groups in which both vary. 95 % over people."
 )
 

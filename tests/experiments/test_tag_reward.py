@@ -11,7 +11,15 @@ import pytest
 
 from experiments.tag_reward.correlation import overall, spearman, within
 from experiments.tag_reward.probes import scores, table
-from experiments.tag_reward.rollouts import EVIDENCE, RULE, TRUE_SPANS, JudgedRollout, judged_rollouts, mean_of
+from experiments.tag_reward.rollouts import (
+    EVIDENCE,
+    RULE,
+    TRUE_SPANS,
+    JudgedRollout,
+    commonest_rule,
+    judged_rollouts,
+    mean_of,
+)
 from experiments.tag_reward.table import best_chains, correlations, development
 from tagpr.chains.tags import TAGS, TagVocabulary
 from tagpr.data.simulated.command import compose_source
@@ -58,11 +66,13 @@ def rollout(step: int, sample: int, completion: str, *, record: str = "q", user:
     )  # fmt: skip
 
 
-def judged(step: int, sample: int, tag: float, truth: float | None, *, record: str = "q") -> JudgedRollout:
+def judged(
+    step: int, sample: int, tag: float, truth: float | None, *, record: str = "q", rule: str | None = None
+) -> JudgedRollout:
     truths = {} if truth is None else {TRUE_SPANS: truth, RULE: 1.0}
     return JudgedRollout(
         rollout=rollout(step, sample, f"chain {step} {sample}", record=record), tag=tag, g_answer=True, g_tags=tag > 0,
-        task=0.5, num_spans=5, truths=truths,
+        task=0.5, num_spans=5, rule=rule, truths=truths,
     )  # fmt: skip
 
 
@@ -84,6 +94,12 @@ def test_tables_have_the_ends_of_a_stage_and_its_best_chains() -> None:
     rows = correlations(some)
     assert any("true spans | 3 |" in row for row in rows)
     assert not any(EVIDENCE in row for row in rows), "no chain has it"
+
+
+def test_the_commonest_rule_is_counted_where_one_is_stated() -> None:
+    some = [judged(0, sample, 1.0, 0.5, rule=rule) for sample, rule in enumerate(("food", "food", "staff", None))]
+    assert commonest_rule(some) == pytest.approx(2 / 3)
+    assert math.isnan(commonest_rule(some[3:]))
 
 
 def test_a_folder_that_is_no_stage_is_refused(tmp_path: Path) -> None:
