@@ -35,9 +35,9 @@ NOTE = (
     "true spans: share of a chain's examine, pattern, query, preference and apply spans that the world bears out (an "
     "application is true if it follows from the stated rule); true examples: of the examine spans alone; rule match: "
     "the stated rule is the person's; evidence F1: cited entries against the shown ones that follow the rule; "
-    "commonest rule: share of the stated rules that are their task's commonest, word by word. A chain without such a span has no "
-    "such figure. Spearman: overall, of all chains; within, mean over prompt groups in which both vary. 95 % over "
-    "people."
+    "commonest rule: share of the stated rules that are their task's commonest, word by word. A chain without such a "
+    "span has no such figure. Spearman: overall, of all chains; within, mean over prompt groups in which both vary. "
+    "95 % over people."
 )
 
 
