@@ -88,6 +88,8 @@ def best_chains(rollouts: Sequence[JudgedRollout], *, most: int) -> list[str]:
     seen: set[tuple[str, str]] = set()
     for one in sorted(rollouts, key=lambda one: (-one.tag, -one.rollout.step)):
         question = one.rollout.task, one.rollout.record_id
+        if len(seen) == most:
+            break
         if question in seen:
             continue
         seen.add(question)
@@ -99,8 +101,6 @@ def best_chains(rollouts: Sequence[JudgedRollout], *, most: int) -> list[str]:
             f"       {one.rollout.completion}",
             "",
         ]
-        if len(seen) == most:
-            break
     return lines
 
 
