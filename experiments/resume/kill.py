@@ -172,12 +172,16 @@ def kill_at(command: Command, runs: Path, stage: str, *, step: int, delay: float
     """Start, kill once `step` is done and `delay` seconds have passed; (last step done, newest checkpoint) then."""
     started = command.start(runs, f"only={stage}")
     work = runs / "cache" / stage
+    found: list[Path] = []
     while started.poll() is None:
         found = list(work.glob(".*.work/checkpoints"))
         if found and last_step(found[0]) >= step:
             break
         time.sleep(0.01)
-    time.sleep(delay)
+    # The delay is a share of a step of the undisturbed run: on a machine that is quieter now it may outlast the stage.
+    ends = time.monotonic() + delay
+    while found and time.monotonic() < ends and started.poll() is None and last_step(found[0]) <= step + 1:
+        time.sleep(0.01)
     if started.poll() is None:
         os.kill(started.pid, signal.SIGKILL)
     started.wait()

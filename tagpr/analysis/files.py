@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tagpr.analysis import personalization, sampled, slices
+from tagpr.analysis.clipped import DEFINITION as CLIPPED_DEFINITION
 from tagpr.analysis.contrasts import Contrast
 from tagpr.analysis.diagnostic_files import write_diagnostics
 from tagpr.analysis.figures import best_backbone_row, map_finite
@@ -84,6 +85,8 @@ def _markdown(section: Section) -> str:
     base = best_backbone_row(comparison)
     lines += ["", "## What the figures mean", ""]
     lines += [f"- {line}" for line in definitions(comparison, section.shown, base and base.name)]
+    if section.clipped:
+        lines.append(f"- {CLIPPED_DEFINITION}")
     return "\n".join(lines) + "\n"
 
 
@@ -125,6 +128,8 @@ def _csv(sections: Sequence[Section]) -> str:
                 "questions": row.questions,
             }  # fmt: skip
             map_finite(row, lambda name, value, cells=cells: cells.update({name: value}))
+            if clipped := section.clipped.get(row.name):
+                cells |= {"clip_low": clipped.low, "clip_high": clipped.high}
             rows.append(cells)
     return _csv_text(rows)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tagpr.analysis.attribution import AttributionBlock, attribution_blocks
+from tagpr.analysis.clipped import ClippedShare, clipped_shares
 from tagpr.analysis.comparison import ComparedRow, Comparison, compare
 from tagpr.analysis.contrasts import Contrast, contrasts, listed_pairs
 from tagpr.analysis.figures import RowFigures, row_figures
@@ -81,6 +82,11 @@ class Section:
     @cached_property
     def slices(self) -> list[Slice]:
         return slices(self.comparison)
+
+    @cached_property
+    def clipped(self) -> dict[str, ClippedShare]:
+        """What the rows' losses clipped; none where nothing could be."""
+        return clipped_shares(self.comparison)
 
     @cached_property
     def attribution(self) -> list[AttributionBlock]:
@@ -169,6 +175,8 @@ def main_columns(section: Section, tasks: Sequence[str]) -> list[tuple[str, ...]
         columns.append(("relative", "gain", *(_percent(row.relative_gain) for row in figures)))
     failures = (f"{row.parse_failures[GREEDY]:.1%}" if GREEDY in row.parse_failures else NOTHING for row in figures)
     columns.append(("parse", "fail", *failures))
+    if clipped := section.clipped:
+        columns.append(("clipped", "share", *(clipped[r.name].text if r.name in clipped else NOTHING for r in figures)))
     for first, second, name in (
         ("gold", "labels", "gold_labels"),
         ("RL", "steps", "rl_steps"),

@@ -55,7 +55,7 @@ class TableView:
             if Measurement.get(console, options.update(width=1000), whole).maximum <= options.max_width:
                 yield whole
             else:
-                below = [column for column in columns if column[1] in ("T=1", "fail")] + columns[-NUM_COSTS:]
+                below = [column for column in columns if column[1] in ("T=1", "fail", "share")] + columns[-NUM_COSTS:]
                 yield _rich_table(title, [column for column in columns if column not in below], red=red)
                 yield Text()
                 yield _rich_table("sampled score, parse failures, costs", [columns[0], *below], red=red)

@@ -2,6 +2,10 @@
 
 Each takes a chain that the policy has written and keeps its tags, but not its thinking. A probe whose score comes near
 the chains' own says that the reward can be had for nothing *now*, on the policy's own chains.
+
+Most score low. `untrue` and `script` do not: R_tag asks whether an examined entry shares a word with what is said of
+it, not whether that is so, and whether nearly all of a chain stands in another user's. A policy trained on R_tag alone
+finds both (experiments/tag_reward); they are measured so that a reader of a run sees how much room they leave.
 """
 
 from __future__ import annotations
@@ -9,12 +13,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from tagpr.chains.overlap import content_words
 from tagpr.chains.tags import ParsedCompletion, TagVocabulary, parse, render_chain
 from tagpr.rl.rewards.tag import boilerplate_flags, entry_texts, tag_reward
 from tagpr.rl.rollouts import RlPrompt
 
 _CITATION = re.compile(r"<([0-9]{1,4})>")
 MANY = 20  # spans of the probe that only repeats a tag
+SCRIPT = (
+    "the same thing decides again and again",
+    "habits rule here whatever somebody says",
+    "nothing in this request changes that",
+    "hence their habit picks what follows",
+    "what was picked obeys those habits",
+)
 
 Probe = Callable[[Sequence[str], Sequence[str], RlPrompt], tuple[list[str], list[str]]]  # texts, tags -> texts, tags
 
@@ -47,10 +59,38 @@ def _injected(texts: Sequence[str], tags: Sequence[str], prompt: RlPrompt) -> tu
     return [f"{texts[0]} </{tags[0]}><{tags[-1]}> so", *texts[1:]], list(tags)
 
 
+def _untrue(texts: Sequence[str], tags: Sequence[str], prompt: RlPrompt) -> tuple[list[str], list[str]]:
+    """Of every cited entry what was said of the next one, behind a single word of its own."""
+    entries = entry_texts(prompt.prompt, prompt.task)
+    return [_exchanged(text, entries) for text in texts], list(tags)
+
+
+def _exchanged(text: str, entries: Sequence[str]) -> str:
+    before, *rest = _CITATION.split(text)  # text, number, text, number, text ...
+    said = rest[1::2]
+    lines = [
+        f"<{number}> {_own_word(int(number), entries)} {other.strip()}"
+        for number, other in zip(rest[::2], [*said[1:], *said[:1]], strict=True)
+    ]
+    return " ".join(part.strip() for part in (before, *lines) if part.strip())
+
+
+def _own_word(number: int, entries: Sequence[str]) -> str:
+    return min(content_words(entries[number - 1]), default="") if 1 <= number <= len(entries) else ""
+
+
+def _script(texts: Sequence[str], tags: Sequence[str], prompt: RlPrompt) -> tuple[list[str], list[str]]:
+    """The first span that cites entries, then the same thoughts about everybody."""
+    kept = next((place for place, text in enumerate(texts) if _CITATION.search(text)), 0)
+    return [text if place == kept else SCRIPT[place % len(SCRIPT)] for place, text in enumerate(texts)], list(tags)
+
+
 REWRITTEN: Mapping[str, Probe] = {
     "hollow": _hollow, "many": _many, "pasted": _pasted, "invented": _invented, "injected": _injected,
+    "untrue": _untrue, "script": _script,
 }  # fmt: skip
 PROBES = (*REWRITTEN, "another_user", "boilerplate")
+UNSEEN = ("untrue", "script")  # R_tag pays these as it pays thinking
 
 
 def probe_scores(

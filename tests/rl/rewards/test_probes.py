@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tagpr.chains.tags import TagVocabulary, parse
-from tagpr.rl.rewards.probes import PROBES, probe_scores
+from tagpr.rl.rewards.probes import PROBES, REWRITTEN, UNSEEN, probe_scores
 from tagpr.rl.rewards.tag_score import TagScore
 from tagpr.rl.rollouts import RlPrompt, RolloutBatch
 from tagpr.tasks import ALL_TASKS
@@ -56,11 +56,41 @@ def test_every_probe_scores_below_the_chain_it_was_made_from() -> None:
     found = scores([GOOD, "<think>broken"], ["ann", "bob"])
     assert set(found) == {"own", *PROBES}
     assert found["own"] >= 0.95
-    assert all(found[name] <= 0.75 for name in PROBES), found
+    assert all(found[name] <= 0.75 for name in PROBES if name not in UNSEEN), found
     # By hand: .30 coverage + .25 order - .3 * 4/5 repeated bodies; nothing at all behind a shut gate.
     assert found["hollow"] == pytest.approx(0.30 + 0.25 - 0.24)
     assert found["injected"] == found["many"] == 0.0
     assert found["boilerplate"] == pytest.approx(found["another_user"] - 0.2)
+
+
+def test_what_the_reward_does_not_see_is_known() -> None:
+    """Published, not mended: lies that hold a word of the entry, and a script behind one span of evidence."""
+    found = scores([GOOD], ["ann"])
+    assert {name: found[name] for name in UNSEEN} == {name: pytest.approx(1.0) for name in UNSEEN}
+
+
+def test_untrue_says_of_each_entry_what_was_said_of_the_next() -> None:
+    texts = ["<1> simulated city => dystopia ; <2> bakery => comedy", "so : dystopia", "pattern : <7>"]
+    turned, tags = REWRITTEN["untrue"](texts, ["examine_examples"] * 3, prompt_of("ann"))
+    # `around` and `bakery` come first in the alphabet among the entries' words; there is no seventh entry.
+    assert turned == [
+        "<1> around bakery => comedy <2> bakery simulated city => dystopia ;",
+        "so : dystopia",
+        "pattern : <7>",
+    ]
+    assert tags == ["examine_examples"] * 3
+
+
+def test_script_keeps_the_first_span_with_evidence_alone() -> None:
+    turned, _ = REWRITTEN["script"](
+        ["a task", "<1> city", "<2> city", "so : x"], ["restate_task"] * 4, prompt_of("ann")
+    )
+    other, _ = REWRITTEN["script"](
+        ["a task", "<2> abbot", "<1> wolves", "so : y"], ["restate_task"] * 4, prompt_of("bob")
+    )
+    assert (turned[1], other[1]) == ("<1> city", "<2> abbot")
+    assert [turned[place] for place in (0, 2, 3)] == [other[place] for place in (0, 2, 3)]
+    assert len(set(turned)) == 4
 
 
 def test_only_chains_in_order_are_probed_and_no_more_than_asked_for() -> None:
