@@ -9,6 +9,10 @@ import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 from experiments.prmu_arches.blind_share import LessAnybody
@@ -60,23 +64,57 @@ def name_of(trained: Trained) -> str:
     return trained.arch if trained.part == FULL else f"{trained.arch}, {trained.part}"
 
 
-def page(folders: Sequence[Path], *, entries: Sequence[int], max_pairs: int) -> list[str]:
+def page(folders: Sequence[Path], *, entries: Sequence[int], max_pairs: int, jobs: int) -> list[str]:
     """A section per length of history that everybody has."""
     by_seed: dict[str, list[Trained]] = defaultdict(list)
     for folder in folders:
         for one in trained_in(folder):
             by_seed[one.seed].append(one)
-    worlds = {seed: world_of(several, max_pairs=max_pairs) for seed, several in sorted(by_seed.items())}
-    longest = min(world.longest for world in worlds.values())
+    seeds = sorted(by_seed)
+    measured = partial(_measured, entries=tuple(entries), max_pairs=max_pairs)
+    if jobs == 1:
+        worlds = [measured(by_seed[seed]) for seed in seeds]
+    else:
+        # Spawned, not forked: torch's threads do not survive a fork.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            worlds = list(pool.map(measured, [by_seed[seed] for seed in seeds]))
+    longest = min(world.longest for world in worlds)
+    if any(min(length, world.longest) != min(length, longest) for world in worlds for length in entries):
+        raise UserError(f"everybody has {longest} entries, in some worlds more: give --entries of at most {longest}.")
     lines: list[str] = []
     for length in sorted({min(length, longest) for length in entries}, reverse=True):
         found: Found = defaultdict(lambda: defaultdict(dict))
-        for seed, world in worlds.items():
-            for arm, figures in figures_of(by_seed[seed], world, entries=length).items():
+        for seed, world in zip(seeds, worlds, strict=True):
+            for arm, figures in world.figures[length].items():
                 for name, figure in figures.items():
                     found[arm][name][seed] = figure
         lines += [f"## The latest {length} entries of each person", "", *section(found), ""]
     return [*lines, *_said(worlds), NOTE]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One world's arms and yardsticks."""
+
+    figures: Mapping[int, dict[str, dict[str, Figure]]]  # entries read -> arm -> its figures
+    longest: int  # entries that every judged person has at least
+    pairs: int
+    people: int
+    questions: int
+    answers: int  # sampled per question
+
+
+def _measured(trained: Sequence[Trained], *, entries: Sequence[int], max_pairs: int) -> Measured:
+    world = world_of(trained, max_pairs=max_pairs)
+    lengths = {min(length, world.longest) for length in entries}
+    return Measured(
+        figures={length: figures_of(trained, world, entries=length) for length in lengths},
+        longest=world.longest,
+        pairs=len(world.pairs),
+        people=len({pair.user_id for pair in world.pairs}),
+        questions=len({sample.record_id for sample in world.samples}),
+        answers=world.answers,
+    )
 
 
 def section(found: Found) -> list[str]:
@@ -128,11 +166,9 @@ def _seeds(figures: Mapping[str, Seeds]) -> str:
     return str(len(next(iter(figures.values()))))
 
 
-def _said(worlds: Mapping[str, World]) -> list[str]:
-    pairs = sum(len(world.pairs) for world in worlds.values())
-    people = sum(len({pair.user_id for pair in world.pairs}) for world in worlds.values())
-    questions = sum(len({sample.record_id for sample in world.samples}) for world in worlds.values())
-    drawn = sorted({world.answers for world in worlds.values()})
+def _said(worlds: Sequence[Measured]) -> list[str]:
+    pairs, people, questions = (sum(getattr(one, name) for one in worlds) for name in ("pairs", "people", "questions"))
+    drawn = sorted({world.answers for world in worlds})
     return [
         f"{len(worlds)} world{'' if len(worlds) == 1 else 's'}: {pairs} pairs of {people} dev people; n = "
         f"{', '.join(map(str, drawn))} answers of the SFT policy to each of {questions} questions.",
@@ -162,9 +198,10 @@ def main() -> int:
     parser.add_argument("folders", type=Path, nargs="+", help="where run.sh put the runs; or folders of prmu stages")
     parser.add_argument("--entries", type=int, nargs="+", default=[16, 6], help="lengths of history that are read")
     parser.add_argument("--pairs", type=int, default=2000, help="most pairs judged per seed")
+    parser.add_argument("--jobs", type=int, default=1, help="seeds measured at a time; 2 GB and a thread or more each")
     asked = parser.parse_args()
     try:
-        print("\n".join(page(asked.folders, entries=asked.entries, max_pairs=asked.pairs)))
+        print("\n".join(page(asked.folders, entries=asked.entries, max_pairs=asked.pairs, jobs=asked.jobs)))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
