@@ -136,7 +136,7 @@ def draw(arms: Mapping[str, Arm], path: Path) -> None:
     for axis in axes:
         if halfway is not None:
             axis.axvline(halfway, color="grey", linewidth=1, linestyle=":")
-    axes[0].legend(fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(shown), fontsize=9)
     figure.savefig(path, dpi=150)
 
 
