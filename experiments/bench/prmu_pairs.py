@@ -60,7 +60,7 @@ class Steps:
     pairs: int  # in every step
 
     def indices(self, step: int) -> list[int]:
-        loader = self.data.loader(seed=0)
+        loader = self.data.loader()
         return loader.indices(*divmod(step, loader.steps_per_epoch))
 
     def ours(self, step: int) -> list[PairBatch]:
@@ -97,10 +97,12 @@ def make_steps(cfg: DictConfig) -> Steps:
         pairs=pairs,
         histories=histories,
         contexts=contexts,
+        block_pairs=cfg.prmu.block_pairs,
         blocks_per_step=cfg.prmu.blocks_per_step,
         blocks_per_micro_batch=cfg.prmu.blocks_per_micro_batch,
         max_dropout=cfg.prmu.max_dropout,
         max_entries=cfg.prmu.train_entries,
+        seed=0,
     )
     return Steps(data=data, pairs=size * cfg.prmu.blocks_per_step)
 
