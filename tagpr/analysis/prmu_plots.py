@@ -78,7 +78,8 @@ def matrix_picture(matrix: SwapMatrix) -> Html:
     values = matrix.rewards[rows].numpy()
     bound = float(abs(values).max()) or 1.0
     with mpl.rc_context(_STYLE):
-        picture = Picture(figsize=(1.6 + 0.95 * len(matrix.answers), 1.2 + 0.36 * len(rows)))
+        # The page stretches pictures to its width: a narrow one would come out with giant letters.
+        picture = Picture(figsize=(max(7.0, 1.6 + 0.95 * len(matrix.answers)), 1.2 + 0.36 * len(rows)))
         panel = picture.subplots()
         # Cells as shapes: a picture within the picture would be loaded, which the page forbids.
         cells = panel.pcolormesh(values, cmap="PuOr", vmin=-bound, vmax=bound)
@@ -131,7 +132,7 @@ def best_of_n_picture(best: Mapping[str, Mapping[int, Figure]]) -> Html:
         panel.set(xlabel="answers to pick from", ylabel="official score of the pick")
         panel.set_ylim(bottom=0)
         panel.grid(axis="y")
-        panel.legend(loc="upper left")
+        panel.legend(loc="lower right")
     return svg(picture, name="best")
 
 
