@@ -89,10 +89,8 @@ def test_a_folder_without_runs_stops_at_the_first_notebook(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_they_run_on_the_newest_run():
-    runs = [path for path in (ROOT / "runs").rglob("run.json") if "cache" not in path.parts]
-    if not runs:
-        pytest.skip("no finished run in runs/: `tagpr experiment=smoke` makes one")
+def test_they_run_on_a_finished_run(tmp_path, tagpr):
+    assert tagpr("experiment=smoke", "trainer.threads=1", "logger=none", f"paths.runs={tmp_path}").code == 0
     before = {path: path.read_bytes() for path in NOTEBOOKS}
-    assert run_all().main([]) == 0
+    assert run_all().main([str(tmp_path / "smoke")]) == 0
     assert {path: path.read_bytes() for path in NOTEBOOKS} == before

@@ -9,8 +9,8 @@ from statistics import fmean
 
 from experiments.world_learning.read import Answer, answers_of
 from tagpr.analysis.panel import GREEDY
-from tagpr.analysis.plots import Series, read_metrics
 from tagpr.analysis.runs import Row, Run, find_runs
+from tagpr.analysis.training_metrics import Series, read_metrics
 
 SFT, FULL, GUIDED = "sft", "full", "full, after the guided stage"
 

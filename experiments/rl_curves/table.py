@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -16,14 +16,15 @@ from matplotlib.figure import Figure
 
 from experiments.rl_curves.read import FULL, GUIDED, SFT, Arm, arms_in
 from experiments.world_learning.figures import GAP, MEAN, SCORE, lead, scores, text
-from tagpr.analysis.plots import Series
+from experiments.world_learning.read import Answer
+from tagpr.analysis.clipped import NOT_TESTED
 from tagpr.analysis.text_tables import pipe_table
+from tagpr.analysis.training_metrics import Series
 from tagpr.errors import UserError
 
 ARMS = (GUIDED, FULL, "exploratory_only", "single_stage", "no_tag_reward", "no_prmu")
 LOSS, WEIGHT = "loss_", "beta_"
 DEV_SCORE, DEV_TAGS, TASK = "rl/dev/score", "rl/dev/g_tags", "rl/reward/task"
-NOT_TESTED = "not tested"
 SMOOTHED = 9  # windows in the running mean of noisy curves
 
 
@@ -44,8 +45,8 @@ def arms_section(arms: Mapping[str, Arm]) -> list[str]:
         rows.append(
             (
                 arm.name, str(len(arm.rows)), str(arm.steps), text(found[SCORE, MEAN]), text(found[GAP, MEAN]),
-                text(lead(answers, _of(sft, arm))[SCORE, MEAN], "+"),
-                text(lead(answers, _of(against.answers(), arm))[SCORE, MEAN], "+") if against else "-",
+                text(lead(answers, _of(sft, arm.rows))[SCORE, MEAN], "+"),
+                text(lead(answers, _of(against.answers(), arm.rows))[SCORE, MEAN], "+") if against else "-",
                 _share(arm.first(DEV_TAGS)), _share(arm.last(DEV_TAGS)), _share(arm.last("rl/dev/parse_failures")),
                 f"{arm.cpu_seconds:.0f}",
             )
@@ -55,14 +56,9 @@ def arms_section(arms: Mapping[str, Arm]) -> list[str]:
         "unread", "RL CPU s",
     )  # fmt: skip
     lines = ["## Arms", "", *pipe_table(head, rows), ""]
-    each = [
-        (
-            arm.name,
-            *(text(scores(_of_seed(arm.answers(), seed))[SCORE, MEAN]).partition(" ")[0] for seed in _seeds(arm)),
-        )
-        for arm in (arms[SFT], *shown)
-    ]
-    return [*lines, "Score by seed:", "", *pipe_table(("arm", *map(str, _seeds(arms[SFT]))), each), ""]
+    seeds = sorted(arms[SFT].rows)
+    each = [(arm.name, *(_score_of_seed(arm, seed) for seed in seeds)) for arm in (arms[SFT], *shown)]
+    return [*lines, "Score by seed:", "", *pipe_table(("arm", *map(str, seeds)), each), ""]
 
 
 def losses_section(arms: Mapping[str, Arm]) -> list[str]:
@@ -132,16 +128,12 @@ def draw(arms: Mapping[str, Arm], path: Path) -> None:
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("RL optimizer steps")
         axis.grid(alpha=0.3)
-    halfway = next((stage.counts["steps"] for arm in shown if arm.name == FULL for stage in _stages(arm)), None)
-    for axis in axes:
-        if halfway is not None:
-            axis.axvline(halfway, color="grey", linewidth=1, linestyle=":")
+    if FULL in arms:  # where its guided stage ends
+        guided = next(iter(arms[FULL].rows.values())).rl_stages[0]
+        for axis in axes:
+            axis.axvline(guided.counts["steps"], color="grey", linewidth=1, linestyle=":")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(shown), fontsize=9)
     figure.savefig(path, dpi=150)
-
-
-def _stages(arm: Arm) -> list:
-    return list(next(iter(arm.rows.values())).rl_stages)
 
 
 def _smooth(series: Series, window: int) -> Series:
@@ -153,17 +145,14 @@ def _smooth(series: Series, window: int) -> Series:
     ]
 
 
-def _of(answers: Sequence, arm: Arm) -> list:
-    """Those of the arm's seeds."""
-    return [one for one in answers if one.seed in arm.rows]
+def _of(answers: Sequence[Answer], seeds: Collection[int]) -> list[Answer]:
+    return [one for one in answers if one.seed in seeds]
 
 
-def _of_seed(answers: Sequence, seed: int) -> list:
-    return [one for one in answers if one.seed == seed]
-
-
-def _seeds(arm: Arm) -> list[int]:
-    return sorted(arm.rows)
+def _score_of_seed(arm: Arm, seed: int) -> str:
+    if seed not in arm.rows:
+        return "-"
+    return f"{scores(_of(arm.answers(), {seed}))[SCORE, MEAN].value:.3f}"
 
 
 def _share(value: float | None) -> str:
@@ -173,7 +162,7 @@ def _share(value: float | None) -> str:
 NOTE = (
     "All on dev people, greedy; score: mean over tasks. In brackets 95 % over seeds and people (one seed: over "
     "people, which says nothing of another training run). Tags: share of 160 dev chains whose tags are closed, known, "
-    "not nested and hold nine tenths of the chain; at first: the first validation, after ten steps. Clipped: share of "
+    "not nested and hold nine tenths of the chain; at first: at the first validation. Clipped: share of "
     "tokens (gspo: sequences) beyond the clip range, mean over updates."
 )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
 from tagpr.analysis.comparison import ComparedRow, Comparison
 from tagpr.analysis.runs import Artifact
+from tagpr.analysis.training_metrics import read_metrics
 
 NOT_TESTED = "0, not tested"
 DEFINITION = (
@@ -54,10 +54,9 @@ def _updates_per_window(stage: Artifact) -> int:
 
 
 def _updates(stage: Artifact) -> list[tuple[float, float]]:
-    """(below, above) of every optimizer step, out of metrics.csv; none where the stage did not write it."""
-    path = stage.folder / "metrics.csv"
-    if not path.is_file():
+    """(below, above) of every optimizer step; none where the stage did not write its metrics."""
+    if not (stage.folder / "metrics.csv").is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = [(one.get("rl/policy/clip_low"), one.get("rl/policy/clip_high")) for one in csv.DictReader(file)]
-    return [(float(low), float(high)) for low, high in rows if low and high]
+    metrics = read_metrics(stage)
+    below, above = (metrics.get(f"rl/policy/{name}", []) for name in ("clip_low", "clip_high"))
+    return [(low, high) for (_, low), (_, high) in zip(below, above, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from tagpr.analysis.comparison import Comparison
 from tagpr.analysis.figures import RowFigures
 from tagpr.analysis.panel import BEST, BLIND, GREEDY
 from tagpr.analysis.runs import Artifact, Run
+from tagpr.analysis.training_metrics import Series, read_metrics
 from tagpr.chains.tags import TAGS
 from tagpr.evaluation.attribution import NO_CHAIN
 from tagpr.evaluation.attribution_effects import Effect, tag_name
@@ -25,19 +25,6 @@ from tagpr.evaluation.statistics import MIN_PEOPLE
 
 DOTS_PER_INCH = 150
 COLOURS = {"task": "tab:blue", "tag": "tab:orange", "prmu": "tab:green", "total": "black", "dev": "tab:red"}
-
-Series = list[tuple[float, float]]  # (step, value)
-
-
-def read_metrics(stage: Artifact) -> dict[str, Series]:
-    """metrics.csv of a trained stage, a series per metric; steps without a value are left out."""
-    series: dict[str, Series] = {}
-    with (stage.folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            for name, text in row.items():
-                if name != "step" and text:
-                    series.setdefault(name, []).append((float(row["step"]), float(text)))
-    return series
 
 
 def plot_training(run: Run, folder: Path) -> Path:

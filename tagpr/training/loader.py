@@ -18,8 +18,8 @@ class ResumableLoader:
     the start of the epoch's order, so that every step holds `batch_size` items and none is left out.
 
     With `groups`, it is the groups that are shuffled, and a group's items stand together in the order: steps, and the
-    ranks' slices of a step, still have `batch_size` items, cut out of that order one after the other, so that a group
-    may be cut in two at an edge (into items, no group is left out).
+    ranks' slices of a step, are cut out of that order one after the other, so that a group may be cut in two at an
+    edge. No item is left out.
 
     Args:
         num_items: size of the data set.

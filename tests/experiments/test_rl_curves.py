@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.rl_curves.read import Arm
-from experiments.rl_curves.table import NOT_TESTED, _smooth, losses_section
+from experiments.rl_curves.table import NOT_TESTED, _score_of_seed, _smooth, losses_section
 from experiments.world_learning.read import Answer
 from tagpr.analysis.runs import Artifact, Row
 from tagpr.storage import write_json
@@ -44,6 +44,7 @@ def test_a_curve_goes_on_where_the_stage_before_it_ended(tmp_path: Path) -> None
     assert both.last("x") == pytest.approx((0.5 + 0.9) / 2)
     assert both.mean("x") == pytest.approx((0.1 + 0.3 + 0.5 + 0.9) / 4)
     assert both.last("z") is None
+    assert _score_of_seed(both, 7) == "-"  # a seed that this arm has not run
     assert both.steps == 5
     assert both.cpu_seconds == pytest.approx((5 + 1 + 8) / 2)
 
