@@ -415,6 +415,7 @@ class Prmu(Choice):
     judged_pairs: int = MISSING  # most pairs, held out and dev each, that figures are made of
     validate_every: int = MISSING  # steps; 0: never
     select_by: str = MISSING  # which validated weights are kept: best_of_n, swap_accuracy or last
+    patience: int | None = MISSING  # end after so many validations without better weights; null: after all steps
     reference_people: int = MISSING  # per task, whose opinion the reward takes out
     reference_answers: int = MISSING  # per query, that the reward is centred on
     calibration_bins: int = MISSING

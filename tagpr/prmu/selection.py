@@ -16,14 +16,19 @@ class NothingToSelectBy(UserWarning):
     """The data cannot give the figure that should choose the weights; the last ones are kept."""
 
 
-def check_select_by(select_by: str, *, validate_every: int) -> None:
-    """Raises UserError where the setting is unknown or nothing would ever be validated."""
+def check_select_by(select_by: str, *, validate_every: int, patience: int | None) -> None:
+    """Raises UserError where the setting is unknown, nothing would ever be validated, or patience waits for nothing."""
     if select_by not in SELECT_BY:
         raise UserError(f"prmu.select_by={select_by!r}, expected one of {', '.join(SELECT_BY)}.")
     if SELECT_BY[select_by] and not validate_every:
         raise UserError(
             f"prmu.select_by={select_by} keeps the best of the validated weights, but prmu.validate_every=0: set it to "
             "1 or more, or prmu.select_by=last."
+        )
+    if patience is not None and (patience < 1 or not SELECT_BY[select_by]):
+        raise UserError(
+            f"prmu.patience={patience} with prmu.select_by={select_by}, expected null, or a number of validations (1 "
+            "or more) without better weights by best_of_n or swap_accuracy after which training ends."
         )
 
 

@@ -57,12 +57,13 @@ class PrmuSettings:
     judged_pairs: int  # most pairs of either kind that figures are made of
     validate_every: int  # steps; 0: never
     select_by: str  # which validated weights are kept: a key of SELECT_BY
+    patience: int | None  # validations without better weights after which training ends; None: all steps
     reference_people: int  # v of the reward
     reference_answers: int  # y_j of the reward, where the task has labels
     calibration_bins: int
 
     def __post_init__(self) -> None:
-        check_select_by(self.select_by, validate_every=self.validate_every)
+        check_select_by(self.select_by, validate_every=self.validate_every, patience=self.patience)
 
 
 def run(
@@ -153,6 +154,7 @@ def run(
     steps, best_step = 0, 0
     if arch.is_trained:
         couples = any(pair.negative_type == N1 for pair in unseen)
+        best = best_by(prmu.select_by, best_of_n=bool(samples), swap_accuracy=couples)
         result = fit(
             PrmuModule(
                 model=model, objective=prmu.objective, optimizer=prmu.optimizer, num_steps=prmu.steps, evaluate=evaluate
@@ -163,7 +165,8 @@ def run(
             output=output,
             context=context,
             validate_every=prmu.validate_every,
-            best=best_by(prmu.select_by, best_of_n=bool(samples), swap_accuracy=couples),
+            best=best,
+            patience=prmu.patience if best else None,
         )
         steps, best_step = result.steps, result.best_step or result.steps
     else:
@@ -175,9 +178,9 @@ def run(
     model.temperature = calibration["temperature"]
     write_json(output / "calibration.json", calibration)
 
-    best = pick(model, encode)
+    picked = pick(model, encode)
     swaps, *couples = swap_wins(judged)
-    gate = prmu.gate.check(swaps, (couples[0], couples[1]), best, seed=context.seed)
+    gate = prmu.gate.check(swaps, (couples[0], couples[1]), picked, seed=context.seed)
     write_json(output / "gate.json", gate)
     gold_labels = {i for pair in train for i in (pair.record_id, pair.other_record_id) if i} if steps else set()
     if brought:  # the reward asks its reference people, whom no records stage knows

@@ -20,7 +20,7 @@ class BestBy:
 
 
 class BestWeights:
-    """Remembers the best step so far; its weights lie in `folder/best_<step>.pt`.
+    """Remembers the best step so far, and how many validations it has stood; weights lie in `folder/best_<step>.pt`.
 
     A file is named by its step and stays while a kept checkpoint knows it as its best, so that a run resumed from an
     earlier checkpoint finds the best of that time, not one from the steps that were lost.
@@ -31,6 +31,7 @@ class BestWeights:
         self.best = best
         self.step: int | None = None
         self.value = float("nan")
+        self.stood = 0  # validations since the best one
 
     def consider(self, module: nn.Module, *, step: int, metrics: dict[str, float]) -> None:
         if self.best.metric not in metrics:
@@ -39,8 +40,9 @@ class BestWeights:
             )
         value = metrics[self.best.metric]
         if self.step is not None and not (value > self.value if self.best.higher_is_better else value < self.value):
+            self.stood += 1
             return
-        self.step, self.value = step, value
+        self.step, self.value, self.stood = step, value, 0
         write_atomically(self._path(step), lambda path: torch.save(module.state_dict(), path))
 
     def prune(self, needed: list[int]) -> None:
@@ -55,10 +57,10 @@ class BestWeights:
         module.load_state_dict(torch.load(self._path(self.step), map_location="cpu", weights_only=True))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.step, "value": self.value}
+        return {"step": self.step, "value": self.value, "stood": self.stood}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.step, self.value = state["step"], state["value"]
+        self.step, self.value, self.stood = state["step"], state["value"], state["stood"]
 
     def _path(self, step: int) -> Path:
         return self.folder / f"best_{step:08d}.pt"

@@ -60,6 +60,7 @@ def fit(
     validate_every: int = 0,
     validates_start: bool = False,
     best: BestBy | None = None,
+    patience: int | None = None,
 ) -> FitResult:
     """Train `module` in place for `num_steps` optimizer steps and write `output/metrics.csv`.
 
@@ -71,6 +72,7 @@ def fit(
         validate_every: steps between calls of `module.validate()`, which is also called at the last step; 0: never.
         validates_start: also before the first step, as step 0 of the metrics; it is no candidate for `best`.
         best: keep the weights with the best validation metric and load them at the end.
+        patience: end training before `num_steps` after so many validations in a row without a new best; None: never.
     Raises:
         TrainingDiverged: NaN or infinity in loss or gradient; earlier checkpoints stay.
         StopRequested: `context.stop` was set on a rank; a checkpoint of the last step done has been written.
@@ -80,6 +82,8 @@ def fit(
         raise ValueError(
             f"The best weights by {best.metric} were asked for, but validate_every=0: set it to 1 or more."
         )
+    if patience is not None and not best:
+        raise ValueError(f"patience={patience} counts validations since the best ones: it needs `best`.")
     context.checkpoints.mkdir(parents=True, exist_ok=True)
     checkpoint = newest_sound(context.checkpoints)
     resumed_from = checkpoint_step(checkpoint) if checkpoint else 0
@@ -103,6 +107,7 @@ def fit(
             validate_every=validate_every,
             validates_start=validates_start and validate_every > 0 and checkpoint is None,
             keeper=keeper,
+            patience=patience,
         )
         trainer = pl.Trainer(
             accelerator=settings.accelerator,
@@ -125,7 +130,7 @@ def fit(
         if _frozen(module):
             module.strict_loading = False  # checkpoints leave frozen weights out
         trainer.fit(module, _Steps(loader, num_steps), ckpt_path=checkpoint, weights_only=True)
-        if trainer.global_step != num_steps:
+        if trainer.global_step != num_steps and not each_step.out_of_patience:
             raise RuntimeError(f"Training ended at step {trainer.global_step} of {num_steps}.")
     if not first:
         raise RankDone
@@ -133,7 +138,7 @@ def fit(
         keeper.load_into(module)
     log.write_csv(output / "metrics.csv")
     return FitResult(
-        steps=num_steps,
+        steps=trainer.global_step,
         resumed_from=resumed_from,
         seconds=each_step.seconds,
         best_step=keeper.step if keeper else None,
@@ -176,6 +181,7 @@ class _EachStep(pl.Callback):
         validate_every: int,
         validates_start: bool,
         keeper: BestWeights | None,
+        patience: int | None,
     ) -> None:
         self.loader = loader
         self.num_steps = num_steps
@@ -186,6 +192,8 @@ class _EachStep(pl.Callback):
         self.validate_every = validate_every
         self.validates_start = validates_start
         self.keeper = keeper
+        self.patience = patience
+        self.out_of_patience = False
         self.seconds = 0.0
         self.saved_rng: list[dict[str, Any]] | None = None
         self.best_of_kept: list[int] = []  # the best step known to each checkpoint that is kept
@@ -235,16 +243,22 @@ class _EachStep(pl.Callback):
             metrics |= _validated(pl_module)
             if self.keeper:
                 self.keeper.consider(pl_module, step=step, metrics=metrics)
-        # All ranks leave after the same step, or the others would wait for ever.
+        # All ranks leave after the same step, or the others would wait for ever. Only the first one keeps the best.
         stopping = trainer.strategy.reduce_boolean_decision(self.context.stop.is_set(), all=False)
+        self.out_of_patience = trainer.strategy.reduce_boolean_decision(self._best_is_old(), all=False)
         self.rows.add(step, metrics)
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=step)
-        if stopping or step % self.settings.checkpoint_every == 0 or step == self.num_steps:
+        done = self.out_of_patience or step == self.num_steps
+        if stopping or done or step % self.settings.checkpoint_every == 0:
             self._save(trainer, step)
         self.advance(note=pl_module.note)
+        trainer.should_stop = self.out_of_patience
         if stopping:
             raise StopRequested(f"step {step} of {self.num_steps}")
+
+    def _best_is_old(self) -> bool:
+        return self.patience is not None and self.keeper is not None and self.keeper.stood >= self.patience
 
     def _save(self, trainer: pl.Trainer, step: int) -> None:
         self.rows.flush()
@@ -279,6 +293,7 @@ class _EachStep(pl.Callback):
             "seconds": self.seconds,
             "best": self.keeper.state_dict() if self.keeper else {},
             "best_of_kept": self.best_of_kept,
+            "out_of_patience": self.out_of_patience,
         }
 
     def on_load_checkpoint(
@@ -295,6 +310,7 @@ class _EachStep(pl.Callback):
         self.best_of_kept = state["best_of_kept"]
         if self.keeper:
             self.keeper.load_state_dict(state["best"])
+        self.out_of_patience = trainer.should_stop = state["out_of_patience"]  # killed after the last step
 
 
 def _validated(module: ManualModule) -> dict[str, float]:

@@ -20,7 +20,12 @@ def test_a_figure_that_cannot_be_measured_is_said(name):
 
 def test_wrong_settings():
     with pytest.raises(UserError, match="select_by='accuracy', expected one of best_of_n, swap_accuracy, last"):
-        check_select_by("accuracy", validate_every=5)
+        check_select_by("accuracy", validate_every=5, patience=None)
     with pytest.raises(UserError, match="validate_every=0"):
-        check_select_by("best_of_n", validate_every=0)
-    check_select_by("last", validate_every=0)
+        check_select_by("best_of_n", validate_every=0, patience=None)
+    check_select_by("last", validate_every=0, patience=None)
+    with pytest.raises(UserError, match=r"patience=3 with prmu\.select_by=last"):
+        check_select_by("last", validate_every=5, patience=3)
+    with pytest.raises(UserError, match="patience=0 with"):
+        check_select_by("best_of_n", validate_every=5, patience=0)
+    check_select_by("best_of_n", validate_every=5, patience=1)

@@ -158,6 +158,7 @@ def settings(**changes) -> stage.PrmuSettings:
         "judged_pairs": 200,
         "validate_every": 6,
         "select_by": "best_of_n",
+        "patience": None,
         "reference_people": 2,
         "reference_answers": 3,
         "calibration_bins": 5,
@@ -394,6 +395,22 @@ def test_the_weights_kept_are_those_that_pick_best(folder, backbone, made_pairs,
     saved = PrmuModel.from_pretrained(tmp_path / "model").state_dict()
     assert all(torch.equal(saved[key], value) for key, value in second.items())
     assert "; 4 optimizer steps" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_training_ends_when_the_picks_get_no_better(folder, backbone, made_pairs, tmp_path, monkeypatch):
+    picked = iter([0.5, 0.75, 0.7, 0.6])
+    monkeypatch.setattr(stage, "pick_metrics", lambda best, *, prefix: {f"{prefix}/picked": next(picked)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        counts = stage.run(
+            backbone=backbone,
+            prmu=settings(steps=6, validate_every=1, patience=2),
+            trainer=TRAINER,
+            inputs={"records": folder / "records", "pairs": made_pairs[0]},
+            output=tmp_path,
+            context=context(tmp_path, "prmu"),
+        )
+    assert (counts["steps"], counts["best_step"]) == (4, 2)
 
 
 def test_no_pairs_is_an_error(folder, backbone, made_pairs, tmp_path):

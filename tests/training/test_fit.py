@@ -301,6 +301,34 @@ def test_best_weights_are_loaded_also_after_a_kill(tmp_path: Path, higher_is_bet
     assert same_weights(whole, resumed)
 
 
+def test_training_ends_when_the_best_has_stood_for_long(tmp_path: Path) -> None:
+    """The best step and `patience` more; killed anywhere, the last step included, it ends there all the same."""
+    best = BestBy(metric="toy/dev", higher_is_better=False)
+    train(tmp_path / "whole", validate_every=1, best=best)
+    values = [float(row["toy/dev"]) for row in rows(tmp_path / "whole")]
+    lowest = np.minimum.accumulate(values)
+    # The first step whose value and the one before it are no new lows.
+    last = next(i for i in range(2, STEPS) if lowest[i] == lowest[i - 2]) + 1
+    assert last < STEPS
+    stopped, result = train(tmp_path / "stopped", validate_every=1, best=best, patience=2)
+    assert (result.steps, result.best_step) == (last, last - 2)
+    assert [int(row["step"]) for row in rows(tmp_path / "stopped")] == list(range(1, last + 1))
+    assert stopped.eval().net(FEATURES).abs().mean().item() == pytest.approx(values[last - 3])
+    again, result = train(tmp_path / "stopped", validate_every=1, best=best, patience=2)
+    assert (result.resumed_from, result.steps) == (last, last)
+    with pytest.raises(Killed):
+        train(tmp_path / "killed", validate_every=1, best=best, patience=2, die_at=last - 1)
+    resumed, _ = train(tmp_path / "killed", validate_every=1, best=best, patience=2)
+    assert rows(tmp_path / "killed") == rows(tmp_path / "stopped")
+    assert same_weights(stopped, again)
+    assert same_weights(stopped, resumed)
+
+
+def test_patience_needs_something_to_wait_for(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="patience=2 counts validations since the best ones"):
+        train(tmp_path, validate_every=1, patience=2)
+
+
 class Remembers(Logger):
     def __init__(self) -> None:
         super().__init__()
