@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
 from tagpr.errors import BadInputError
-from tagpr.lm.attention import TWO_PART
+from tagpr.lm.attention import PACKED, TWO_PART
 from tagpr.prmu.arch import ARCHES, PrmuArch
 from tagpr.prmu.card import NOT_STATED, model_card
 from tagpr.prmu.text_encoder import Encode, TextEncoder
@@ -137,5 +137,5 @@ class PrmuModel(nn.Module):
             "max_tokens": self.encoder.max_tokens,
             "batch_tokens": self.encoder.batch_tokens,
             "temperature": self.temperature,
-            "attention": TWO_PART if self.encoder.backbone.config._attn_implementation == TWO_PART else "sdpa",
+            "attention": TWO_PART if self.encoder.backbone.config._attn_implementation in PACKED else "sdpa",
         }
