@@ -1,4 +1,4 @@
-"""FlexAttention over a packed row: the shared prefix on a GPU, where two-part attention would hold its scores in memory.
+"""FlexAttention over a packed row: the shared prefix on a GPU, where two-part attention has its scores in memory.
 
 Each token of the row sees two runs of it: its own sequence up to itself, and, in a completion, the whole prompt of its
 group. That is the mask's function, and from the runs' ends follows which blocks of the mask hold anything.

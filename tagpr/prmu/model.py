@@ -64,7 +64,9 @@ class PrmuModel(nn.Module):
         """
         candidates = [Exchange(query, answer) for query, answer in zip(queries, answers, strict=True)]
         users = [history[-self.max_entries :] for history in users]
-        return self.arch.score(encode or self.encoder, users, candidates, needed=needed)
+        # RL asks from within the policy's autocast, calibration from without: both are to get the same rewards.
+        with torch.autocast(self.encoder.backbone.device.type, enabled=False):
+            return self.arch.score(encode or self.encoder, users, candidates, needed=needed)
 
     def save_pretrained(self, folder: Path | str, *, trained_on: str = NOT_STATED) -> None:
         """The backbone with its tokenizer as AutoModel reads them; beside it prmu.json, prmu.safetensors and a card.

@@ -23,8 +23,9 @@ Encode = Callable[[Sequence[Text]], Tensor]  # (N, D): a TextEncoder in training
 class TextEncoder(nn.Module):
     """g: the backbone's last hidden state at the last token of `{context} => {response}`.
 
-    A backbone with `two_part` or `flex` attention reads the context of several answers once (chosen and rejected, the G answers
-    of an RL group); with any other each answer brings its context along. Both give the same vectors and gradients.
+    A backbone with `two_part` or `flex` attention reads the context of several answers once (chosen and rejected, the
+    G answers of an RL group); with any other each answer brings its context along. Both give the same vectors and
+    gradients.
 
     Args:
         backbone: a causal transformer of transformers, without its language-model head (`base_model`).

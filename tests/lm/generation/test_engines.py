@@ -253,6 +253,22 @@ def test_the_global_random_state_is_left_alone(
     assert torch.get_rng_state().equal(state)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+@pytest.mark.gpu
+def test_on_a_gpu(make_model: MakeModel, engine: TorchEngine, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Both engines draw as on CPU, in float32, and leave the GPU's random state alone."""
+    model, reference = make_model().to("cuda"), make_model()
+    state = torch.cuda.get_rng_state()
+    for sampling in (GREEDY, PLAIN):
+        expected = engine.generate(reference, PROMPTS, num_samples=2, sampling=sampling, seed=0)
+        found = engine.generate(model, PROMPTS, num_samples=2, sampling=sampling, seed=0)
+        assert [[one.token_ids for one in group] for group in found] == [
+            [one.token_ids for one in group] for group in expected
+        ]
+    HfEngine(tokenizer=tokenizer).generate(model, PROMPTS[:1], num_samples=2, sampling=PLAIN, seed=0)
+    assert torch.cuda.get_rng_state().equal(state)
+
+
 def test_edges(make_model: MakeModel, engine: TorchEngine, tokenizer: PreTrainedTokenizerBase) -> None:
     assert engine.generate(make_model(), [], num_samples=2, sampling=PLAIN, seed=0) == []
     with pytest.raises(ValueError, match="prompt 1 has no tokens"):
