@@ -15,8 +15,8 @@ from tagpr.lm.batches import GroupedBatch, pad_right
 from tagpr.lm.flex import FlexPrefix
 from tagpr.lm.logprobs import token_logprobs
 
-# two_part: prompts once, packed, two-part attention: the fast way on CPU. flex: the same row through FlexAttention, on a
-# GPU. dense: prompts once, one row per group with a dense mask, any model. padded: one row per completion, prompt and
+# two_part: prompts once, packed, two-part attention: the fast way on CPU. flex: the same row through FlexAttention, for
+# a GPU. dense: prompts once, one row per group with a dense mask, any model. padded: one row per completion, prompt and
 # all; the reference.
 Method = Literal["two_part", "flex", "dense", "padded"]
 # How far a right forward may be from the padded one by rounding, in nats: full and half precision.
