@@ -122,8 +122,8 @@ def packed_hidden(
     if model.config._attn_implementation not in PACKED:
         raise ValueError(
             f"the model's attention is {model.config._attn_implementation!r}, expected {TWO_PART!r} or {FLEX!r} for "
-            "packed rows: "
-            "load it with backbone.attention=two_part, or take the dense or padded method, or the hf engine."
+            "packed rows: load it with backbone.attention=two_part, or take the dense or padded method, or the hf "
+            "engine."
         )
     if (decoder := lean_decoder(model)) is not None:
         return lean_hidden(decoder, token_ids, positions, packed, rows=rows)
