@@ -429,7 +429,7 @@ class Backbone(Choice):
     """Base of the group, and all that the shipped base takes."""
 
     dtype: str = MISSING  # of the weights: float32, bfloat16, auto
-    attention: str = MISSING  # two_part, or an implementation of transformers
+    attention: str = MISSING  # two_part, flex (on a GPU), or an implementation of transformers
 
 
 @dataclass
@@ -631,7 +631,7 @@ class Rl(Choice):
     temperature: float = MISSING
     max_new_tokens: int = MISSING
     micro_batch_tokens: int = MISSING  # tokens that go through the model at a time
-    method: str = MISSING  # how log-probs are computed: two_part, dense or padded
+    method: str = MISSING  # how log-probs are computed: two_part (on CPU), flex (on GPU), dense or padded
     chunk_size: int = MISSING  # completion tokens whose logits exist at a time
     purposes: list[str] = MISSING  # whose train questions RL may ask: rl, and pairs where no PRMU spends their golds
     gold_fraction: float = MISSING  # share of the RL questions whose gold the task reward may see

@@ -1,9 +1,9 @@
 """Shared-prefix attention: each prompt is encoded once, and its G completions attend to it and to themselves.
 
-Registered with transformers as `two_part`: SDPA as it is, until a forward pass gets a `packed` attention. Then the
-tokens come as one row without padding: all prompts, then all completions; and attention has two parts, joined by
-their log-sum-exps: a group's completions against their prompt's keys and values (one product), and each completion
-against itself.
+Registered with transformers as `two_part` and as `flex`: SDPA as it is, until a forward pass gets a `packed` attention.
+Then the tokens come as one row without padding: all prompts, then all completions; and what is passed attends. Here it
+has two parts, joined by their log-sum-exps: a group's completions against their prompt's keys and values (one product),
+and each completion against itself. For FlexAttention see flex.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from tagpr.lm.kernels import attend, attend_backward
 from tagpr.lm.lean import lean_decoder, lean_hidden
 from tagpr.lm.padding import Padding, grid, sum_repeats
 
-TWO_PART = "two_part"
+TWO_PART, FLEX = "two_part", "flex"
+PACKED = frozenset({TWO_PART, FLEX})  # attention implementations that know packed rows; they differ in `fast_method`
 
 
 class PackedAttention(Protocol):
@@ -118,10 +119,11 @@ def packed_hidden(
     Raises:
         ValueError: a model that was loaded with another attention.
     """
-    if model.config._attn_implementation != TWO_PART:
+    if model.config._attn_implementation not in PACKED:
         raise ValueError(
-            f"the model's attention is {model.config._attn_implementation!r}, expected {TWO_PART!r} for packed rows: "
-            "load it with backbone.attention=two_part, or take the dense or padded method, or the hf engine."
+            f"the model's attention is {model.config._attn_implementation!r}, expected {TWO_PART!r} or {FLEX!r} for "
+            "packed rows: load it with backbone.attention=two_part, or take the dense or padded method, or the hf "
+            "engine."
         )
     if (decoder := lean_decoder(model)) is not None:
         return lean_hidden(decoder, token_ids, positions, packed, rows=rows)
@@ -220,5 +222,6 @@ def _by_group(completions: Tensor, groups: int) -> Tensor:
     return completions.transpose(1, 2).reshape(groups, -1, heads, size).transpose(1, 2)
 
 
-AttentionInterface.register(TWO_PART, two_part_attention)
-AttentionMaskInterface.register(TWO_PART, sdpa_mask)
+for name in (TWO_PART, FLEX):
+    AttentionInterface.register(name, two_part_attention)
+    AttentionMaskInterface.register(name, sdpa_mask)

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.models.qwen3 import Qwen3ForCausalLM
 from transformers.utils import logging as transformers_logging
 
-import tagpr.lm.attention  # noqa: F401  (registers `two_part` before a model asks for it)
+import tagpr.lm.attention  # noqa: F401  (registers `two_part` and `flex` before a model asks for them)
 from tagpr.errors import BadInputError
 
 # Its bars for a one-second load would break into ours.
@@ -26,7 +26,7 @@ class Backbone(ABC):
     Args:
         dtype: of the weights: `float32`, `bfloat16`, or `auto` for what the checkpoint holds.
         attention: attention implementation of transformers: `two_part` (ours: SDPA, and shared prefixes where a batch
-            asks for them), `sdpa`, `eager`, ...
+            asks for them), `flex` (the same, and on a GPU SFT and PRMU share prefixes by FlexAttention), `sdpa`, ...
     """
 
     dtype: str

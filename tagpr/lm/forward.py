@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tagpr.lm.attention import TWO_PART, SharedPrefix, packed_hidden
+from tagpr.lm.attention import FLEX, PACKED, PackedAttention, SharedPrefix, packed_hidden
 from tagpr.lm.batches import GroupedBatch, pad_right
+from tagpr.lm.flex import FlexPrefix
 from tagpr.lm.logprobs import token_logprobs
 
-# two_part: prompts once, packed, two-part attention. dense: prompts once, one row per group with a dense mask, any
-# model. padded: one row per completion, prompt and all; the reference.
-Method = Literal["two_part", "dense", "padded"]
+# two_part: prompts once, packed, two-part attention: the fast way on CPU. flex: the same row through FlexAttention, for
+# a GPU. dense: prompts once, one row per group with a dense mask, any model. padded: one row per completion, prompt and
+# all; the reference.
+Method = Literal["two_part", "flex", "dense", "padded"]
 # How far a right forward may be from the padded one by rounding, in nats: full and half precision.
 MAX_GAP, MAX_GAP_HALF = 1e-3, 0.5
 
@@ -34,10 +36,10 @@ def completion_logprobs(
 ) -> TokenScores:
     """Score every completion token given its prompt and the tokens before it.
 
-    The three methods give the same values and gradients; logits are computed at completion positions only.
+    All methods give the same values and gradients; logits are computed at completion positions only.
 
     Args:
-        model: a causal language model, with or without LoRA; loaded with attention `two_part` for that method.
+        model: a causal language model, with or without LoRA; loaded with attention `two_part` or `flex` for these two.
         temperature: > 0; divides the logits.
         chunk_size: rows whose logits exist at a time.
     """
@@ -87,8 +89,11 @@ def check_against_padded(
 
 
 def fast_method(model: PreTrainedModel) -> Method:
-    """The fastest way that the model's attention allows."""
-    return "two_part" if model.config._attn_implementation == TWO_PART else "padded"
+    """The fastest way that the model's attention allows where the model is."""
+    attention = model.config._attn_implementation
+    if attention == FLEX and model.device.type == "cuda":
+        return "flex"
+    return "two_part" if attention in PACKED else "padded"
 
 
 def output_head(model: PreTrainedModel) -> torch.nn.Linear:
@@ -172,20 +177,28 @@ def _encode(
     width = int(fed.sum(dim=-1).max()) if fed.numel() else 0
     fed, wanted = fed[..., :width], wanted[..., :width]
     completion_ids = batch.completion_ids[..., :width]
-    if method == "two_part":
-        return _encode_packed(model, prompt_ids, prompt_mask, completion_ids, fed, wanted)
+    if method in ("two_part", "flex"):
+        return _encode_packed(model, prompt_ids, prompt_mask, completion_ids, fed, wanted, method=method)
     encode = {"dense": _encode_dense, "padded": _encode_padded}[method]
     prompt_last, states = encode(model, prompt_ids, prompt_mask, completion_ids, fed)
     return prompt_last, states[wanted[fed]]
 
 
 def _encode_packed(
-    model: PreTrainedModel, prompt_ids: Tensor, prompt_mask: Tensor, completion_ids: Tensor, fed: Tensor, wanted: Tensor
+    model: PreTrainedModel,
+    prompt_ids: Tensor,
+    prompt_mask: Tensor,
+    completion_ids: Tensor,
+    fed: Tensor,
+    wanted: Tensor,
+    *,
+    method: Method,
 ) -> tuple[Tensor, Tensor]:
     """One row without padding: all prompts, then all completions."""
     lengths = prompt_mask.sum(dim=1)
     if fed.shape[1] == 1:
-        return _encode_single(model, prompt_ids, prompt_mask, completion_ids[:, 0], fed[:, 0], wanted[:, 0])
+        tail_ids, tail, chosen = completion_ids[:, 0], fed[:, 0], wanted[:, 0]
+        return _encode_single(model, prompt_ids, prompt_mask, tail_ids, tail, chosen, method=method)
     positions = torch.arange(prompt_mask.shape[1], device=lengths.device).expand_as(prompt_mask)
     positions_after = lengths[:, None, None] + torch.arange(fed.shape[2], device=lengths.device).expand_as(fed)
     layout = SharedPrefix.of_masks(prompt_mask, fed, dtype=model.dtype)
@@ -193,14 +206,25 @@ def _encode_packed(
         model,
         torch.cat([prompt_ids[prompt_mask], completion_ids[fed]]),
         torch.cat([positions[prompt_mask], positions_after[fed]]),
-        layout,
+        _attention(layout, method, device=prompt_ids.device),
         rows=torch.cat([lengths.cumsum(0) - 1, layout.num_prompt_tokens + wanted[fed].nonzero()[:, 0]]),
     )
     return states[: len(lengths)], states[len(lengths) :]
 
 
+def _attention(layout: SharedPrefix, method: Method, *, device: torch.device) -> PackedAttention:
+    return FlexPrefix.of_layout(layout, device=device) if method == "flex" else layout
+
+
 def _encode_single(
-    model: PreTrainedModel, prompt_ids: Tensor, prompt_mask: Tensor, tail_ids: Tensor, tail: Tensor, wanted: Tensor
+    model: PreTrainedModel,
+    prompt_ids: Tensor,
+    prompt_mask: Tensor,
+    tail_ids: Tensor,
+    tail: Tensor,
+    wanted: Tensor,
+    *,
+    method: Method,
 ) -> tuple[Tensor, Tensor]:
     """Prompts with one completion each: nothing is shared, so each is one causal sequence. `tail` is (B, T)."""
     real = torch.cat([prompt_mask, tail], dim=1)
@@ -208,11 +232,12 @@ def _encode_single(
     grid = torch.arange(int(lengths.max()), device=real.device) < lengths[:, None]
     positions = torch.arange(grid.shape[1], device=real.device).expand_as(grid)
     chosen = torch.cat([torch.zeros_like(prompt_mask), wanted], dim=1)[real].nonzero()[:, 0]
+    layout = SharedPrefix.of_masks(grid, grid.new_zeros((len(grid), 0, 0)), dtype=model.dtype)
     states = packed_hidden(
         model,
         torch.cat([prompt_ids, tail_ids], dim=1)[real],
         positions[grid],
-        SharedPrefix.of_masks(grid, grid.new_zeros((len(grid), 0, 0)), dtype=model.dtype),
+        _attention(layout, method, device=real.device),
         rows=torch.cat([lengths.cumsum(0) - lengths + prompt_lengths - 1, chosen]),
     )
     return states[: len(lengths)], states[len(lengths) :]

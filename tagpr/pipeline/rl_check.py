@@ -7,6 +7,8 @@ from omegaconf import DictConfig, OmegaConf
 from tagpr import schema
 from tagpr.errors import UserError
 
+METHODS = ("two_part", "flex", "dense", "padded")  # of tagpr.lm.forward, which imports torch
+
 
 def check_objective(cfg: DictConfig) -> None:
     """Refuse what cannot be trained.
@@ -23,6 +25,7 @@ def check_objective(cfg: DictConfig) -> None:
             f"again, give them another name: +rl/stage@rl.stages.again={repeated[0]} and rl.order=[...,again]."
         )
     _check_credit(cfg)
+    _check_method(cfg)
     gate = str(cfg.reward.tag_gate["_target_"])
     if gate.endswith("g_answer_and_tags") and not _has_tags(cfg):
         raise UserError(f"reward/tag_gate=all needs tags, but {_why_no_tags(cfg)}. Set reward/tag_gate=own.")
@@ -45,6 +48,16 @@ def _check_credit(cfg: DictConfig) -> None:
         raise UserError(
             "advantage=segment_truth is paid by truth that only a simulated world knows. Choose data=simulated, or "
             "advantage=segment."
+        )
+
+
+def _check_method(cfg: DictConfig) -> None:
+    if cfg.rl.method not in METHODS:
+        raise UserError(f"rl.method={cfg.rl.method}, expected one of {', '.join(METHODS)}.")
+    if cfg.rl.method == "flex" and cfg.trainer.accelerator == "cpu":
+        raise UserError(
+            "rl.method=flex with trainer.accelerator=cpu: FlexAttention has no backward pass on CPU. Set "
+            "rl.method=two_part, which is the fast way there, or train on a GPU with trainer=gpu."
         )
 
 

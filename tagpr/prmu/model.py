@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
 from tagpr.errors import BadInputError
-from tagpr.lm.attention import TWO_PART
+from tagpr.lm.attention import PACKED, TWO_PART
 from tagpr.prmu.arch import ARCHES, PrmuArch
 from tagpr.prmu.card import NOT_STATED, model_card
 from tagpr.prmu.text_encoder import Encode, TextEncoder
@@ -64,7 +64,9 @@ class PrmuModel(nn.Module):
         """
         candidates = [Exchange(query, answer) for query, answer in zip(queries, answers, strict=True)]
         users = [history[-self.max_entries :] for history in users]
-        return self.arch.score(encode or self.encoder, users, candidates, needed=needed)
+        # RL asks from within the policy's autocast, calibration from without: both are to get the same rewards.
+        with torch.autocast(self.encoder.backbone.device.type, enabled=False):
+            return self.arch.score(encode or self.encoder, users, candidates, needed=needed)
 
     def save_pretrained(self, folder: Path | str, *, trained_on: str = NOT_STATED) -> None:
         """The backbone with its tokenizer as AutoModel reads them; beside it prmu.json, prmu.safetensors and a card.
@@ -137,5 +139,5 @@ class PrmuModel(nn.Module):
             "max_tokens": self.encoder.max_tokens,
             "batch_tokens": self.encoder.batch_tokens,
             "temperature": self.temperature,
-            "attention": TWO_PART if self.encoder.backbone.config._attn_implementation == TWO_PART else "sdpa",
+            "attention": TWO_PART if self.encoder.backbone.config._attn_implementation in PACKED else "sdpa",
         }

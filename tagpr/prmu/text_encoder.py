@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tagpr.lm.attention import TWO_PART
+from tagpr.lm.attention import PACKED
 from tagpr.lm.batches import GroupedBatch, split_groups
 from tagpr.lm.forward import fast_method, last_completion_states, last_hidden_states
 from tagpr.markup import ARROW
@@ -23,8 +23,9 @@ Encode = Callable[[Sequence[Text]], Tensor]  # (N, D): a TextEncoder in training
 class TextEncoder(nn.Module):
     """g: the backbone's last hidden state at the last token of `{context} => {response}`.
 
-    A backbone with `two_part` attention reads the context of several answers once (chosen and rejected, the G answers
-    of an RL group); with any other each answer brings its context along. Both give the same vectors and gradients.
+    A backbone with `two_part` or `flex` attention reads the context of several answers once (chosen and rejected, the
+    G answers of an RL group); with any other each answer brings its context along. Both give the same vectors and
+    gradients.
 
     Args:
         backbone: a causal transformer of transformers, without its language-model head (`base_model`).
@@ -99,7 +100,7 @@ class TextEncoder(nn.Module):
     def _encode(self, texts: list[tuple[Tokens, Tokens]]) -> Tensor:
         """(N, D): what shares its context by groups of one size, the rest text by text."""
         sharing: dict[Tokens, list[int]] = defaultdict(list)
-        if self.backbone.config._attn_implementation == TWO_PART:
+        if self.backbone.config._attn_implementation in PACKED:
             for i, (before, response) in enumerate(texts):
                 if before and response:
                     sharing[before].append(i)
@@ -129,7 +130,8 @@ class TextEncoder(nn.Module):
             pad_id=0,
         ).to(self.backbone.device)
         indices = split_groups(batch, max_tokens=self.batch_tokens)
-        states = [last_completion_states(self.backbone, batch.select(index), method="two_part") for index in indices]
+        method = fast_method(self.backbone)
+        states = [last_completion_states(self.backbone, batch.select(index), method=method) for index in indices]
         back = torch.cat(indices).argsort().to(self.backbone.device)
         return torch.cat(states)[back].flatten(0, 1).float()
 

@@ -107,6 +107,7 @@ class RlModule(ManualModule):
 
     def _loss(self, micro_batch: MicroBatch, stats: dict[str, Tensor]) -> Tensor:
         """Loss of one micro-batch; what it adds to the window's statistics goes into `stats`."""
+        micro_batch = micro_batch.to(self.device)  # the window stays on CPU
         if self.self_check is not None:
             self.self_check(self.policy, micro_batch.tokens)
             self.self_check = None

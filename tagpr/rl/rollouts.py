@@ -70,6 +70,9 @@ class MicroBatch:
     tokens: GroupedBatch
     loss: LossBatch
 
+    def to(self, device: torch.device) -> MicroBatch:
+        return MicroBatch(tokens=self.tokens.to(device), loss=self.loss.to(device))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Readings:

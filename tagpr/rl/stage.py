@@ -54,7 +54,7 @@ class RlSettings:
     temperature: float  # of sampling, and of the log-probs that are trained
     max_new_tokens: int
     micro_batch_tokens: int  # tokens that go through the model at a time
-    method: Method  # how log-probs are computed: two_part, dense or padded
+    method: Method  # how log-probs are computed: two_part, flex, dense or padded
     chunk_size: int  # completion tokens whose logits exist at a time
     purposes: Sequence[str]  # whose train questions RL may ask: rl; pairs too where no PRMU spends their golds
     gold_fraction: float  # share of the RL questions whose gold the task reward may see

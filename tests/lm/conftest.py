@@ -6,7 +6,10 @@ import random
 from collections.abc import Callable
 
 import pytest
+import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask, create_mask
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
@@ -80,6 +83,21 @@ def llama(tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     model = LlamaForCausalLM(config).eval()
     model.set_attn_implementation("two_part")
     return model
+
+
+@pytest.fixture
+def flex_by_formula(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FlexAttention's plain formula in place of the kernel, which has no backward pass on CPU; the mask is ours."""
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, mask: BlockMask, scale: float) -> Tensor:
+        num_queries, num_keys = query.shape[2], key.shape[2]
+        seen = create_mask(mask.mask_mod, None, None, num_queries, num_keys, device="cpu")
+        return torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=seen, scale=scale, enable_gqa=True
+        )
+
+    monkeypatch.setattr("tagpr.lm.flex.check_kernel", lambda *args, **kwargs: None)
+    monkeypatch.setattr("tagpr.lm.flex.flex_attend", attend)
 
 
 def token_lists(lengths: list[int], *, seed: int) -> list[list[int]]:

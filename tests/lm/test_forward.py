@@ -24,7 +24,8 @@ from tests.lm.conftest import token_lists
 
 MakeModel = Callable[..., PreTrainedModel]
 UNEVEN = ([7, 3], [[5, 1, 4], [2, 9, 3]])  # B = 2, G = 3, T = 9
-METHODS: list[Method] = ["two_part", "dense"]
+METHODS: list[Method] = ["two_part", "flex", "dense"]
+pytestmark = pytest.mark.usefixtures("flex_by_formula")  # the kernel itself: test_flex.py
 
 
 def batch_of(prompts: list[int], completions: list[list[int]]) -> GroupedBatch:
@@ -155,21 +156,23 @@ def test_padding_leaves_no_trace(make_model: MakeModel) -> None:
     assert grads.keys() == wide_grads.keys()
 
 
-def test_bfloat16(make_model: MakeModel) -> None:
+@pytest.mark.parametrize("method", ["two_part", "flex"])
+def test_bfloat16(make_model: MakeModel, method: Method) -> None:
     """Eight bits of mantissa: log-probabilities of a few nats agree to a few hundredths."""
     model = make_model().to(torch.bfloat16)
-    assert gap_to_padded(model, batch_of(*UNEVEN), temperature=1.0, method="two_part", chunk_size=64) < 0.1
+    assert gap_to_padded(model, batch_of(*UNEVEN), temperature=1.0, method=method, chunk_size=64) < 0.1
 
 
-def test_under_autocast(make_model: MakeModel) -> None:
+@pytest.mark.parametrize("method", ["two_part", "flex"])
+def test_under_autocast(make_model: MakeModel, method: Method) -> None:
     model, batch = make_model(), batch_of(*UNEVEN)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert gap_to_padded(model, batch, temperature=1.0, method="two_part", chunk_size=64) < 0.1
-        _, grads = scored(model, batch, "two_part")
+        assert gap_to_padded(model, batch, temperature=1.0, method=method, chunk_size=64) < 0.1
+        _, grads = scored(model, batch, method)
     assert all(grad.isfinite().all() and grad.dtype == torch.float32 for grad in grads.values())
 
 
-@pytest.mark.parametrize("method", ["two_part", "dense", "padded"])
+@pytest.mark.parametrize("method", [*METHODS, "padded"])
 def test_last_states(make_model: MakeModel, method: Method) -> None:
     model, batch = make_model(), batch_of(*UNEVEN)
     decoder = model.get_decoder()

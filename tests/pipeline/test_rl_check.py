@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import pairwise
+from typing import get_args
 
 import hydra
 import pytest
@@ -11,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from tagpr import schema
 from tagpr.errors import UserError
+from tagpr.lm.forward import Method
 from tagpr.pipeline.fingerprint import FileHashes
 from tagpr.pipeline.graph import build_graph
-from tagpr.pipeline.rl_check import check_objective
+from tagpr.pipeline.rl_check import METHODS, check_objective
 from tagpr.run import conf_dir
 
 FIVE = (
@@ -38,11 +40,21 @@ def composed(*overrides: str) -> DictConfig:
         (["advantage=segment", "tags=none"], "tagged spans, but tags=none"),
         (["ablation=direct_answer", "advantage=segment", "tags=nine"], "prompt.thinking=false"),
         (["ablation=untagged_chains", "reward/tag_gate=all"], "Set reward/tag_gate=own"),
+        (["rl.method=flex"], "no backward pass on CPU. Set rl.method=two_part"),
+        (["rl.method=flexx"], "rl.method=flexx, expected one of two_part, flex, dense, padded"),
     ],
 )
 def test_contradictions_say_what_to_choose(overrides: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_objective(composed(*overrides))
+
+
+def test_flex_attention_is_for_a_gpu() -> None:
+    check_objective(composed("rl.method=flex", "trainer=gpu"))
+
+
+def test_the_methods_are_those_there_are() -> None:
+    assert get_args(Method) == METHODS
 
 
 def ordered(*order: str) -> DictConfig:

@@ -34,6 +34,22 @@ def test_saved_and_loaded_is_the_same(name, attention, make_model, tmp_path):
     assert AutoModel.from_pretrained(tmp_path).config.hidden_size == 16
 
 
+def test_trained_with_flex_attention_it_is_read_anywhere(bilinear, tmp_path):
+    """FlexAttention is for a GPU; what is saved shares prefixes on any machine."""
+    expected = bilinear.eval().score(USERS, QUERIES, ANSWERS)
+    bilinear.encoder.backbone.set_attn_implementation("flex")
+    torch.testing.assert_close(bilinear.score(USERS, QUERIES, ANSWERS), expected)
+    bilinear.save_pretrained(tmp_path)
+    assert PrmuModel.from_pretrained(tmp_path).encoder.backbone.config._attn_implementation == TWO_PART
+
+
+def test_autocast_around_it_changes_no_score(bilinear):
+    torch.nn.init.normal_(bilinear.arch.head.weight)
+    expected = bilinear.eval().score(USERS, QUERIES, ANSWERS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert bilinear.score(USERS, QUERIES, ANSWERS).equal(expected)
+
+
 @pytest.mark.parametrize("name", ["basis", "bilinear"])
 def test_a_pooling_is_saved(name, make_model, tmp_path):
     model = make_model(ARCHES[name])

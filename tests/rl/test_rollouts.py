@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 
 import pytest
 import torch
 
 from tagpr.rl.losses import WindowCounts
-from tagpr.rl.rollouts import RolloutBatch, RolloutWindow
+from tagpr.rl.rollouts import Readings, RolloutBatch, RolloutWindow
 
 GROUPS = [["abcde", "ab", "a"], ["abc", "abcd", "ab"]]
 
@@ -55,6 +56,26 @@ def test_micro_batches_hold_every_group_once_with_its_own_advantages(rollouts: R
     assert [int(batch.tokens.prompt_mask.sum()) for batch in batches] == [3, 2]
     assert [batch.loss.advantages.tolist() for batch in batches] == [[ADVANTAGES[1].tolist()], [ADVANTAGES[0].tolist()]]
     assert all(batch.loss.counts.num_tokens == 17 for batch in batches)
+
+
+def test_a_micro_batch_goes_to_another_device_whole(rollouts: RolloutBatch) -> None:
+    window = new_window()
+    readings = torch.zeros(2, 3, 5)
+    window.fill(
+        rollouts,
+        ADVANTAGES,
+        Readings(trainer_logprobs=readings, importance=readings, reference_logprobs=readings),
+    )
+    (batch,) = window.next()
+    moved = batch.to(torch.device("meta"))
+    for ours, theirs in ((batch.tokens, moved.tokens), (batch.loss, moved.loss)):
+        for field in dataclasses.fields(ours):
+            before, after = getattr(ours, field.name), getattr(theirs, field.name)
+            if isinstance(before, torch.Tensor):
+                assert (before.device.type, after.device.type, after.shape) == ("cpu", "meta", before.shape)
+            else:
+                assert field.name == "counts"
+                assert after == before
 
 
 def test_token_advantages_are_cut_like_the_tokens(rollouts: RolloutBatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from tagpr.context import StageContext, StopRequested
 from tagpr.data.prompts import CompactStyle
-from tagpr.errors import BadInputError
+from tagpr.errors import BadInputError, UserError
 from tagpr.lm.adapter import Adapter, LoraAdapter, NoAdapter
-from tagpr.lm.backbone import Backbone, save_policy
+from tagpr.lm.backbone import Backbone, fresh_tiny, save_policy
+from tagpr.lm.forward import Method, check_against_padded
 from tagpr.lm.generation.torch_engine import TorchEngine
 from tagpr.rl.advantages import group
 from tagpr.rl.guards import NothingToLearn, WindowGuard
@@ -35,6 +36,7 @@ from tagpr.schema import TrainerSettings
 from tagpr.storage import read_rollouts, write_records
 from tagpr.training.optimizer import OptimizerSettings, adamw
 from tagpr.training.optimizer import constant as constant_rate
+from tests.rl.conftest import TinyBackbone
 from tests.stops import Interrupt
 
 NUM_STEPS = 6
@@ -98,6 +100,7 @@ def run_stage(
     adapter: Adapter = NoAdapter(),
     engine: type[TorchEngine] = TorchEngine,
     devices: int = 1,
+    accelerator: str = "cpu",
     precision: str = "32-true",
     rank: int = 0,
     **changes: Any,
@@ -127,7 +130,7 @@ def run_stage(
         prompt=CompactStyle(thinking=False, query_tokens=20, history_tokens=20, entry_tokens=10, order="ranked"),
         tags=tags,
         trainer=TrainerSettings(
-            accelerator="cpu",
+            accelerator=accelerator,
             devices=devices,
             strategy="auto",
             precision=precision,
@@ -154,6 +157,17 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 def metrics_of(folder: Path) -> list[dict[str, str]]:
     with open(folder / "output" / "metrics.csv", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WideHeads(TinyBackbone):
+    """Heads as wide as FlexAttention's kernels ask for."""
+
+    def policy(self) -> PreTrainedModel:
+        sizes = {"hidden_size": 16, "intermediate_size": 32, "num_layers": 2, "num_heads": 2, "num_kv_heads": 1}
+        return fresh_tiny(
+            self.tokenizer(), **sizes, head_dim=16, max_positions=64, init_std=0.05, seed=7, attention=self.attention
+        )
 
 
 @pytest.fixture
@@ -311,3 +325,41 @@ def test_gold_fractions_are_nested(record_of) -> None:
     assert chosen[0.1] < chosen[0.3]
     assert abs(len(chosen[0.1]) - 200) < 40
     assert abs(len(chosen[0.3]) - 600) < 60
+
+
+def test_flex_attention_passes_its_self_check_before_it_says_where_it_trains(
+    tmp_path: Path, inputs, backbone, no_tags, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+
+    def check(*args: Any, **scoring: Any) -> None:
+        check_against_padded(*args, **scoring)
+        checked.append(scoring["method"])
+
+    monkeypatch.setattr("tagpr.rl.stage.check_against_padded", check)
+    with pytest.raises(UserError, match=r"no backward pass on cpu: set rl\.method=two_part"):
+        run_stage(tmp_path / "a", inputs, replace(backbone, attention="flex"), no_tags, method="flex")
+    assert checked == ["flex"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("method", ["flex", "two_part", "padded"])
+def test_on_a_gpu(tmp_path: Path, inputs, no_tags, precision: str, method: Method) -> None:
+    """With a reference and importance weights, stopped and resumed; the first step is that of a CPU."""
+    backbone = WideHeads(dtype="float32", attention="flex")
+    save_policy(backbone.policy(), backbone.tokenizer(), tmp_path / "wide" / "policy")
+    inputs = inputs | {"policy": tmp_path / "wide"}
+    more = {"kl": KlPenalty(measured=True, in_reward=0.0, in_loss=0.01), "importance_cap": 2.0}
+    run_stage(tmp_path / "cpu", inputs, backbone, no_tags, **more)
+    on_gpu = {"accelerator": "gpu", "precision": precision, "method": method, **more}
+    with pytest.raises(StopRequested):
+        run_stage(tmp_path / "gpu", inputs, backbone, no_tags, stop=Interrupt(3), **on_gpu)
+    assert run_stage(tmp_path / "gpu", inputs, backbone, no_tags, **on_gpu)["steps"] == NUM_STEPS
+    _, ours, *_ = metrics_of(tmp_path / "gpu")
+    _, expected, *_ = metrics_of(tmp_path / "cpu")
+    if precision == "32-true":
+        for name in ("rl/reward/total", "rl/policy/entropy", "rl/grad_norm"):
+            assert float(ours[name]) == pytest.approx(float(expected[name]), rel=1e-4), name
+    assert all(tensor.isfinite().all() for tensor in weights_of(tmp_path / "gpu").values())

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tagpr.context import StageContext, StopRequested
 from tagpr.errors import BadInputError
 from tagpr.lm.adapter import LoraAdapter, NoAdapter
-from tagpr.lm.backbone import Backbone
+from tagpr.lm.backbone import Backbone, ShippedBackbone
 from tagpr.schema import TrainerSettings
 from tagpr.sft.stage import SftSettings, run
 from tagpr.storage import read_records, write_chains, write_records
@@ -201,3 +201,18 @@ def test_half_precision_forward_trains_full_precision_weights(
     assert half["train_loss"] == pytest.approx(full["train_loss"], rel=0.05)
     policy = AutoModelForCausalLM.from_pretrained(folder / "half" / "output" / "policy", dtype="auto")
     assert policy.dtype == torch.float32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+@pytest.mark.gpu
+@pytest.mark.parametrize("attention", ["flex", "two_part", "sdpa"])
+def test_on_a_gpu(folder: Path, inputs: dict[str, Path], style: Any, attention: str) -> None:
+    """The shipped base, whose heads are wide enough for FlexAttention; the first loss is that of a CPU."""
+    backbone = ShippedBackbone(dtype="float32", attention=attention)
+    losses = []
+    for accelerator in ("cpu", "gpu"):
+        changes = {"trainer": replace(TRAINER, accelerator=accelerator), "steps": 2, "micro_batch_tokens": 2000}
+        _, output = run_stage(folder, inputs, name=accelerator, backbone=backbone, style=style, **changes)
+        with open(output / "metrics.csv") as file:
+            losses.append([float(row["sft/loss"]) for row in csv.DictReader(file)])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)

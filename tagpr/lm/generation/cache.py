@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tagpr.lm.attention import SharedPrefix
+from tagpr.lm.attention import PackedAttention, SharedPrefix
+from tagpr.lm.flex import FlexPrefix
 
 
 class GroupCache:
@@ -20,13 +21,17 @@ class GroupCache:
         num_samples: G.
         capacity: completion tokens that a row can hold.
         dtype: of the keys and values.
+        flex: the prompts' own attention is FlexAttention.
     """
 
-    def __init__(self, *, prompt_mask: Tensor, num_samples: int, capacity: int, dtype: torch.dtype) -> None:
+    def __init__(self, *, prompt_mask: Tensor, num_samples: int, capacity: int, dtype: torch.dtype, flex: bool) -> None:
         self.num_groups, self.num_samples = prompt_mask.shape[0], num_samples
         self.capacity, self.length = capacity, 0
         nothing = prompt_mask.new_zeros((self.num_groups, 0, 0))
         self.layout = SharedPrefix.of_masks(prompt_mask, nothing, dtype=dtype)
+        self.prompt_attention: PackedAttention = self.layout
+        if flex:
+            self.prompt_attention = FlexPrefix.of_layout(self.layout, device=prompt_mask.device)
         bias = self.layout.prompt_bias
         self.prompt_bias = None if bias is None else bias[:, 0]  # (B, 1, P)
         self.prompt_keys: list[Tensor] = []  # per layer (B, K, d, P)
@@ -99,4 +104,4 @@ class Prefill:
         shape = (cache.num_groups, key.shape[1], cache.num_samples)
         cache.own_keys.append(key.new_empty((*shape, key.shape[2], cache.capacity)))
         cache.own_values.append(value.new_empty((*shape, cache.capacity, value.shape[2])))
-        return cache.layout.attend(layer, query, key, value, scale, rows)
+        return cache.prompt_attention.attend(layer, query, key, value, scale, rows)

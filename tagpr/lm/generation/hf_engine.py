@@ -58,7 +58,8 @@ class HfEngine(RolloutEngine):
         greedy = sampling.temperature == 0
         cut = not greedy and (sampling.top_p < 1 or sampling.top_k > 0)
         ids = torch.tensor([list(prompt)], device=model.device)
-        with torch.random.fork_rng(devices=[]):
+        # The seed goes to every device's generator, and `generate` draws from the model's.
+        with torch.random.fork_rng(devices=[ids.device] if ids.is_cuda else []):
             torch.manual_seed(seed)
             out = model.generate(
                 input_ids=ids,

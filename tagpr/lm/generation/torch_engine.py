@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from tagpr.lm.attention import packed_hidden
 from tagpr.lm.backbone import special_ids
 from tagpr.lm.batches import pad_right
-from tagpr.lm.forward import output_head
+from tagpr.lm.forward import fast_method, output_head
 from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling, decoded, eos_ids, finish, first_stop
 from tagpr.lm.generation.cache import GroupCache
 from tagpr.lm.generation.decoders import Decoder, Qwen3Decoder, TransformersDecoder, fits_qwen3_decoder
@@ -100,6 +100,7 @@ class TorchEngine(RolloutEngine):
             num_samples=num_samples,
             capacity=sampling.max_new_tokens,
             dtype=model.dtype,
+            flex=fast_method(model) == "flex",
         )
         lengths = mask.sum(dim=1)
         positions = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)[mask]

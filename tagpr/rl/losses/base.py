@@ -35,6 +35,19 @@ class LossBatch:
     importance: Tensor | None = None  # (B, G, T) weights of `truncated_importance`; None: each token counts once
     reference_logprobs: Tensor | None = None  # (B, G, T) under the frozen reference; None: there is none
 
+    def to(self, device: torch.device) -> LossBatch:
+        importance, reference = (
+            None if one is None else one.to(device) for one in (self.importance, self.reference_logprobs)
+        )
+        return LossBatch(
+            rollout_logprobs=self.rollout_logprobs.to(device),
+            advantages=self.advantages.to(device),
+            completion_mask=self.completion_mask.to(device),
+            counts=self.counts,
+            importance=importance,
+            reference_logprobs=reference,
+        )
+
 
 def token_surrogate(
     policy_logprobs: Tensor, batch: LossBatch, *, clip_low: float, clip_high: float

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tagpr.lm.batches import GroupedBatch
+from tagpr.lm.flex import FlexPrefix
 from tagpr.lm.forward import completion_logprobs
 from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling, finish
 from tagpr.lm.generation.decoders import fits_qwen3_decoder
@@ -251,6 +253,40 @@ def test_the_global_random_state_is_left_alone(
     for each in (engine, HfEngine(tokenizer=tokenizer)):
         each.generate(model, PROMPTS[:1], num_samples=2, sampling=PLAIN, seed=0)
     assert torch.get_rng_state().equal(state)
+
+
+def test_prompts_may_be_read_by_flex_attention(
+    make_model: MakeModel, engine: TorchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = engine.generate(make_model(), PROMPTS, num_samples=2, sampling=PLAIN, seed=0)
+    monkeypatch.setattr("tagpr.lm.generation.torch_engine.fast_method", lambda model: "flex")
+    read: list[int] = []
+    attend = FlexPrefix.attend
+
+    def counted(self: FlexPrefix, layer: int, *args: Tensor) -> Tensor:
+        read.append(layer)
+        return attend(self, layer, *args)
+
+    monkeypatch.setattr(FlexPrefix, "attend", counted)
+    found = engine.generate(make_model(attention="flex"), PROMPTS, num_samples=2, sampling=PLAIN, seed=0)
+    assert set(read) == {0, 1}
+    assert [one.token_ids for group in found for one in group] == [one.token_ids for group in expected for one in group]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+@pytest.mark.gpu
+def test_on_a_gpu(make_model: MakeModel, engine: TorchEngine, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Both engines draw as on CPU, in float32, and leave the GPU's random state alone."""
+    model, reference = make_model(attention="flex").to("cuda"), make_model()
+    state = torch.cuda.get_rng_state()
+    for sampling in (GREEDY, PLAIN):
+        expected = engine.generate(reference, PROMPTS, num_samples=2, sampling=sampling, seed=0)
+        found = engine.generate(model, PROMPTS, num_samples=2, sampling=sampling, seed=0)
+        assert [[one.token_ids for one in group] for group in found] == [
+            [one.token_ids for one in group] for group in expected
+        ]
+    HfEngine(tokenizer=tokenizer).generate(model, PROMPTS[:1], num_samples=2, sampling=PLAIN, seed=0)
+    assert torch.cuda.get_rng_state().equal(state)
 
 
 def test_edges(make_model: MakeModel, engine: TorchEngine, tokenizer: PreTrainedTokenizerBase) -> None:
