@@ -253,6 +253,7 @@ def _selected(graph: Graph, *, until: str | None, only: str | None, force: str |
 def _run(cfg: DictConfig, graph: Graph, selected: Sequence[Stage], cache: ArtifactCache) -> None:
     from tagpr.console import TerminalProgress, closing_panel, console
     from tagpr.pipeline.execute import Executor, Outcome
+    from tagpr.pipeline.ledger import NAME, Ledger
     from tagpr.run_folder import plain, write_run_folder
     from tagpr.tracking import Tracker
 
@@ -269,9 +270,13 @@ def _run(cfg: DictConfig, graph: Graph, selected: Sequence[Stage], cache: Artifa
         if state != "cached":
             console.print(f"[bold]{stage.label}[/bold] {state} [dim]{stage.fingerprint[:10]}[/dim]")
 
-    executor = Executor(
-        cache=cache, view=TerminalProgress(), stop=_signals.event, loggers=tracker.stage_loggers, announce=announce
+    ledger = Ledger(
+        place=Path(cfg.paths.runs) / NAME, experiment=cfg.experiment_name, run_name=cfg.run_name, seed=cfg.seed
     )
+    executor = Executor(
+        cache=cache, ledger=ledger, view=TerminalProgress(), stop=_signals.event, loggers=tracker.stage_loggers,
+        announce=announce,
+    )  # fmt: skip
     forced = {cfg.force} if cfg.force else set()
     if cfg.only is not None:
         _check_inputs(selected, cache)

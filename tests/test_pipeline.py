@@ -14,6 +14,8 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
+from tagpr.pipeline.ledger import read_ledger
+
 FIXTURE = Path(__file__).parent / "fixtures" / "lamp_mini" / "LaMP_3"
 # Every stage and row of the smoke preset, with as little in each as leaves something in it.
 FEW = (
@@ -69,6 +71,19 @@ def test_every_artifact_is_there_with_its_manifest(first, runs):
             assert manifest["counts"]
             assert set(names) <= set(manifest["files"])
     assert not list(runs.glob("cache/*/.*.work"))
+
+
+def test_every_look_at_test_people_is_in_the_ledger_and_under_the_table(first, runs):
+    looks, damaged = read_ledger(runs / "ledger.jsonl")
+    own = [one for one in looks if one["run_name"] == "full"]
+    asked = [one["label"] for one in own]
+    # Each row under both decodings; the untrained rows' answers to dev people, which choose among them, are no looks.
+    assert sorted(asked) == sorted(f"evaluate {row} {decoding}" for row in ROWS for decoding in ("greedy", "sample"))
+    assert {(one["questions"], one["experiment"], one["seed"]) for one in own} == {(12, "smoke", 0)}
+    assert damaged == 0
+    assert f"asked {2 * len(ROWS)} times in this runs folder, of 4 distinct policies" in " ".join(
+        first.out.replace("│", " ").split()
+    )
 
 
 def test_a_policy_loads_as_any_other_model(first, runs):

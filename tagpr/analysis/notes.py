@@ -10,6 +10,7 @@ from tagpr.analysis.comparison import ComparedRow, Comparison
 from tagpr.analysis.contrasts import TIE_MARGIN, listed_pairs
 from tagpr.analysis.figures import RowFigures, chosen_on_dev
 from tagpr.analysis.leak_notes import leak_lines
+from tagpr.analysis.ledger_notes import ledger_lines
 from tagpr.analysis.memorisation import memorisation_lines
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, NUM_RESAMPLES
 from tagpr.analysis.runs import Artifact, Evaluation, Row
@@ -32,6 +33,7 @@ def warnings_of(comparison: Comparison, figures: Sequence[RowFigures]) -> list[s
         *_history_lines(comparison),
         *leak_lines(comparison),
         *memorisation_lines(comparison),
+        *ledger_lines(comparison),
     ]
 
 

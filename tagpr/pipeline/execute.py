@@ -18,6 +18,7 @@ from tagpr.context import ProgressView, StageContext, StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.cache import ArtifactCache, Meter
 from tagpr.pipeline.graph import ENTRIES, Stage
+from tagpr.pipeline.ledger import Ledger
 from tagpr.pipeline.ranks import HelperTask, helpers
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Executor:
 
     Args:
         cache: finished and unfinished artifacts.
+        ledger: where looks at test people are entered.
         view: where progress is shown.
         stop: set on SIGINT and SIGTERM.
         loggers: (stage, output folder) -> Lightning loggers of a computed stage.
@@ -58,12 +60,14 @@ class Executor:
         self,
         *,
         cache: ArtifactCache,
+        ledger: Ledger,
         view: ProgressView,
         stop: threading.Event,
         loggers: Callable[[Stage, Path], list[Logger]],
         announce: Callable[[Stage, str], None],
     ) -> None:
         self.cache = cache
+        self.ledger = ledger
         self.view = view
         self.stop = stop
         self.loggers = loggers
@@ -154,6 +158,7 @@ class Executor:
             "source_files": identity["files"], "versions": identity["versions"], "seed": stage.seed, "counts": counts,
             "resumed": resumed, **meter.read(),
         }  # fmt: skip
+        self.ledger.enter(stage, counts)
         folder = self.cache.finish(stage.name, stage.fingerprint, manifest)
         done = self.cache.manifest(stage.name, stage.fingerprint)
         assert done is not None

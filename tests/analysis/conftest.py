@@ -84,7 +84,10 @@ class RunFolders:
             for q in asked
             for name, answer in q.references.items()
         ]  # fmt: skip
-        folder = self.stage("evaluate", fingerprint, inputs={"records": records}, code={"tasks": "1"}, counts={})
+        folder = self.stage(
+            "evaluate", fingerprint, inputs={"records": records}, code={"tasks": "1"}, counts={},
+            config={"evaluation": {"splits": ["test"]}},
+        )  # fmt: skip
         storage.write_predictions(folder / "predictions.parquet", predictions)
         storage.write_references(folder / "references.parquet", references)
         storage.write_parquet(folder / "shown.parquet", [shown_history(prompt) for prompt in prompts], ShownHistory)

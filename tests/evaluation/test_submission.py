@@ -16,6 +16,7 @@ from tagpr.pipeline.cache import ArtifactCache
 from tagpr.pipeline.execute import Executor
 from tagpr.pipeline.fingerprint import FileHashes
 from tagpr.pipeline.graph import build_graph
+from tagpr.pipeline.ledger import NAME, Ledger
 from tagpr.run import conf_dir
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -31,7 +32,8 @@ def evaluated(tmp_path_factory):
     MAKER["write_withheld_test"](root, "LaMP_3", range(16, 21))
     MAKER["write_withheld_test"](root, "LaMP_2N", range(6, 9))
     executor = Executor(
-        cache=ArtifactCache(runs), view=SilentProgress(), stop=threading.Event(), loggers=lambda stage, folder: [],
+        cache=ArtifactCache(runs), ledger=Ledger(place=runs / NAME, experiment="lamp", run_name="full", seed=0),
+        view=SilentProgress(), stop=threading.Event(), loggers=lambda stage, folder: [],
         announce=lambda stage, state: None,
     )  # fmt: skip
 

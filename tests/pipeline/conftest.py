@@ -18,6 +18,7 @@ from tagpr.pipeline import graph as graph_module
 from tagpr.pipeline.cache import ArtifactCache
 from tagpr.pipeline.execute import Executor
 from tagpr.pipeline.graph import Stage
+from tagpr.pipeline.ledger import NAME, Ledger
 
 
 @dataclass
@@ -72,7 +73,8 @@ def watched(tmp_path: Path) -> Watched:
     stop = threading.Event()
     cache = ArtifactCache(tmp_path / "cache")
     executor = Executor(
-        cache=cache, view=SilentProgress(), stop=stop, loggers=lambda stage, output: [],
+        cache=cache, ledger=Ledger(place=tmp_path / NAME, experiment="demo", run_name="full", seed=3),
+        view=SilentProgress(), stop=stop, loggers=lambda stage, output: [],
         announce=lambda stage, state: said.append((stage.label, state)),
     )  # fmt: skip
     return Watched(executor=executor, cache=cache, stop=stop, said=said)
