@@ -85,8 +85,8 @@ def _check(root: Path, runs: Path) -> int:
     listed = listed_contrasts(root, commit, protocol.experiment)
     found = departures(protocol, listed, commit, seeds, find_runs(runs))
     about = (
-        f"Protocol of {commit.sha[:12]} ({commit.time.isoformat()}); arms: {len(protocol.arms)}; replicates: {len(seeds)}; "
-        f"contrasts: {len(listed)}; primary figure: {protocol.primary}, {protocol.decoding['primary']}."
+        f"Protocol of {commit.sha[:12]} ({commit.time.isoformat()}); arms: {len(protocol.arms)}; replicates: "
+        f"{len(seeds)}; contrasts: {len(listed)}; primary figure: {protocol.primary}, {protocol.decoding['primary']}."
     )
     print(about, *found, f"{len(found) or 'No'} departure{'' if len(found) == 1 else 's'}.", sep="\n")
     return 1 if found else 0
