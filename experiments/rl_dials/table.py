@@ -94,10 +94,12 @@ def _ends(arm: Arm, metric: str) -> str:
     first, last = [], []
     for series in arm.curve(metric).values():
         values = [value for _, value in series]
+        if not values:
+            return "-"
         quarter = max(1, len(values) // 4)
         first.append(fmean(values[:quarter]))
         last.append(fmean(values[-quarter:]))
-    return f"{fmean(first):.2f} to {fmean(last):.2f}" if first else "-"
+    return f"{fmean(first):.2f} to {fmean(last):.2f}"
 
 
 def _answers(pairs: Mapping[int, tuple[Row, Row]], side: int, decoding: str) -> Sequence[Answer]:
