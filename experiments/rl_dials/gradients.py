@@ -50,7 +50,11 @@ def main() -> None:
     sys.argv = ["tagpr", *fixed, *given]
     # The one place that every step's whole gradient passes.
     with patch("torch.nn.utils.clip_grad_norm_", keep):
-        tagpr()
+        try:
+            tagpr()
+        except SystemExit as ended:  # a command ends so, with 0 or None where all went well
+            if ended.code:
+                raise
     if len(gradients) < 2:
         raise UserError("no gradients: that stage was cached. Add force=rl_guided.")
     signal, noise = signal_and_noise(torch.stack(gradients))
