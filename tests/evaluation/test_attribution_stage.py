@@ -26,7 +26,10 @@ class Copier(RolloutEngine):
     """Writes a chain about the history's first label, then the answer of the last `so :`; `grand` where there is
     none."""
 
-    def __init__(self, *, tokenizer, stop: threading.Event, calls: list[int], stop_after: int | None):
+    def __init__(
+        self, *, tokenizer, stop: threading.Event, calls: list[int], stop_after: int | None, device: str = "cpu"
+    ):
+        super().__init__(device=device)
         self.tokenizer, self.stop, self.calls, self.stop_after = tokenizer, stop, calls, stop_after
 
     def generate(self, model, prompts, *, num_samples, sampling, seed, on_done=None):

@@ -15,17 +15,17 @@ from tagpr.data.prompts import CompactStyle
 from tagpr.evaluation import stage
 from tagpr.evaluation.asked import AskedPeople
 from tagpr.lm.backbone import ShippedBackbone, tiny_base_path
-from tagpr.lm.generation.base import Completion
+from tagpr.lm.generation.base import Completion, RolloutEngine
 from tagpr.schema import Decoding
 
 STYLE = CompactStyle(thinking=False, history_tokens=192, entry_tokens=48, query_tokens=96, order="time")
 
 
-class Counting:
+class Counting(RolloutEngine):
     """The samples of a question are the ratings 1, 2, 3, ..."""
 
-    def __init__(self, *, tokenizer) -> None:
-        pass
+    def __init__(self, *, tokenizer, device: str = "cpu") -> None:
+        super().__init__(device=device)
 
     def generate(self, model, prompts: Sequence[Sequence[int]], *, num_samples, sampling, seed, on_done):
         on_done(len(prompts) * num_samples)

@@ -20,18 +20,19 @@ from tagpr.evaluation import swap_stage
 from tagpr.evaluation.specificity import MEAN
 from tagpr.evaluation.swap import CONDITIONS
 from tagpr.lm.backbone import ShippedBackbone, tiny_base_path
-from tagpr.lm.generation.base import Completion
+from tagpr.lm.generation.base import Completion, RolloutEngine
 from tagpr.schema import EvaluatedPeople, SwapSettings
 
 STYLE = CompactStyle(thinking=False, history_tokens=192, entry_tokens=48, query_tokens=96, order="time")
 
 
-class Parrot:
+class Parrot(RolloutEngine):
     """Answers with the first response of the prompt; "nothing" where it shows none."""
 
     asked: ClassVar[list[int]] = []
 
-    def __init__(self, *, tokenizer) -> None:
+    def __init__(self, *, tokenizer, device: str = "cpu") -> None:
+        super().__init__(device=device)
         self.tokenizer = tokenizer
 
     def generate(self, model, prompts: Sequence[Sequence[int]], *, num_samples, sampling, seed, on_done):

@@ -66,7 +66,8 @@ PAIRS = PairSettings(
 class LabelEngine(RolloutEngine):
     """Gives one of ANSWERS after another; one of them is no label."""
 
-    def __init__(self, *, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, *, tokenizer: PreTrainedTokenizerBase, device: str = "cpu") -> None:
+        super().__init__(device=device)
         self.tokenizer = tokenizer
 
     def generate(self, model, prompts, *, num_samples, sampling: Sampling, seed, on_done=None):
