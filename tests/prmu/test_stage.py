@@ -61,6 +61,7 @@ PAIRS = PairSettings(
     temperature=1.0,
     max_new_tokens=8,
 )
+STYLE = CompactStyle(query_tokens=32, history_tokens=40, entry_tokens=20, order="ranked", thinking=False)
 
 
 class LabelEngine(RolloutEngine):
@@ -177,7 +178,7 @@ def made_pairs(folder, backbone) -> tuple[Path, dict]:
     output.mkdir()
     counts = pairs_stage.run(
         backbone=backbone,
-        prompt=CompactStyle(query_tokens=32, history_tokens=40, entry_tokens=20, order="ranked", thinking=False),
+        prompt=STYLE,
         tags=TagVocabulary(names=()),
         engine=LabelEngine,
         retrieval=BM25Retriever(k=3),
@@ -239,7 +240,7 @@ def test_answers_under_another_history(folder, backbone, tmp_path):
     mix = dict.fromkeys(PAIRS.mix, 0.0) | {"N2": 1.0}
     counts = pairs_stage.run(
         backbone=backbone,
-        prompt=CompactStyle(query_tokens=32, history_tokens=40, entry_tokens=20, order="ranked", thinking=False),
+        prompt=STYLE,
         tags=TagVocabulary(names=()),
         engine=LabelEngine,
         retrieval=BM25Retriever(k=3),

@@ -342,6 +342,21 @@ def test_flex_attention_passes_its_self_check_before_it_says_where_it_trains(
     assert checked == ["flex"]
 
 
+def test_each_rank_takes_its_gpu_before_prmu_is_put_on_one(
+    tmp_path: Path, inputs, backbone, no_tags, monkeypatch
+) -> None:
+    said: list[Any] = []
+
+    def stop_here(*args: Any, **kwargs: Any) -> None:
+        raise StopRequested
+
+    monkeypatch.setattr("tagpr.rl.stage.take_own_device", lambda *args, **kwargs: said.append((args, kwargs)))
+    monkeypatch.setattr("tagpr.rl.stage.stage_reward", stop_here)
+    with pytest.raises(StopRequested):
+        run_stage(tmp_path / "a", inputs, backbone, no_tags, accelerator="cuda", rank=1)
+    assert said == [(("cuda",), {"rank": 1})]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
