@@ -206,8 +206,17 @@ def _check(cfg: DictConfig) -> None:
         raise UserError("evaluation.people.splits is empty. Name at least one of train, dev, test.")
 
 
+# By torch's names, which devices elsewhere follow: Lightning's `gpu` and `auto` are no names of devices.
+ACCELERATORS = ("cpu", "cuda", "mps")
+
+
 def _check_trainer(cfg: DictConfig) -> None:
     devices, strategy = cfg.trainer.devices, cfg.trainer.strategy
+    if cfg.trainer.accelerator not in ACCELERATORS:
+        raise UserError(
+            f"trainer.accelerator={cfg.trainer.accelerator}, expected one of {', '.join(ACCELERATORS)} (trainer=gpu is "
+            "cuda)."
+        )
     if devices < 1 or strategy not in ("auto", "ddp"):
         raise UserError(
             f"trainer.devices={devices} with trainer.strategy={strategy}: expected devices >= 1, and auto or ddp "

@@ -245,7 +245,7 @@ class Chains(Choice):
 
 @dataclass
 class TrainerSettings:
-    accelerator: str = MISSING  # cpu or gpu
+    accelerator: str = MISSING  # cpu, cuda or mps
     devices: int = MISSING  # processes that share every batch of training, on one machine
     strategy: str = MISSING  # auto or ddp
     precision: str = MISSING  # 32-true, bf16-mixed or bf16-true
@@ -468,6 +468,7 @@ class Engine(Choice):
     """Base of the group, and all that the reference engine takes. Built partially: a stage adds the tokenizer."""
 
     _partial_: bool = MISSING
+    device: str = MISSING  # where a stage that trains nothing puts the policy: cpu, cuda, cuda:1, mps
 
 
 @dataclass
@@ -499,7 +500,7 @@ class PrmuTerm(RewardScore):
     clip: float = MISSING  # of the standardised reward
     max_records: int = MISSING  # prompts scored in one go
     cache_texts: int = MISSING  # encoded texts that are remembered
-    device: str = MISSING
+    device: str = MISSING  # where it judges
 
 
 @dataclass

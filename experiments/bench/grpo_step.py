@@ -113,6 +113,7 @@ class EvenTokens:
 
 class TimedEngine(RolloutEngine):
     def __init__(self, engine: RolloutEngine, phases: Phases) -> None:
+        super().__init__(device=engine.device)
         self.call = phases.timed("rollout", engine.generate)
 
     def generate(self, *args: Any, **kwargs: Any) -> list[list[Completion]]:
@@ -137,7 +138,7 @@ def our_training(case: Case, folder: Path, phases: Phases, *, num_steps: int, th
     tokenizer = make_tokenizer(case.size)
     scoring: dict[str, Any] = {"temperature": 1.0, "method": "two_part", "chunk_size": 2048}
     score_tokens = partial(completion_logprobs, **scoring)
-    engine = TorchEngine(tokenizer=tokenizer, max_tokens=32768)
+    engine = TorchEngine(tokenizer=tokenizer, max_tokens=32768, device="cpu")
 
     def module() -> RlModule:
         return RlModule(

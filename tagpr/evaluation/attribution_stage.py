@@ -73,8 +73,9 @@ def run(
         builder, context_tokens=model.config.max_position_embeddings, completion_tokens=attribution.max_new_tokens
     )
     prompts = [builder.build(record) for record in records]
+    rollouts: RolloutEngine = engine(tokenizer=tokenizer)
     attributer = _Attributer(
-        model=model, tokenizer=tokenizer, builder=builder, engine=engine(tokenizer=tokenizer), tags=tags,
+        model=rollouts.place(model), tokenizer=tokenizer, builder=builder, engine=rollouts, tags=tags,
         max_new_tokens=attribution.max_new_tokens, context=context,
     )  # fmt: skip
     with context.progress(context.stage, 2 * len(prompts)) as advance:

@@ -48,7 +48,7 @@ class PrmuDiagnosis:
     people: PeopleReport
 
 
-def diagnose(found: PrmuFolder, *, max_people: int, advance: Callable[[int, str], None]) -> PrmuDiagnosis:
+def diagnose(found: PrmuFolder, *, max_people: int, device: str, advance: Callable[[int, str], None]) -> PrmuDiagnosis:
     """Measure a trained PRMU.
 
     Unseen: dev people, on whom it was calibrated and whom its gate is measured on. Seen: train people, on questions
@@ -56,6 +56,7 @@ def diagnose(found: PrmuFolder, *, max_people: int, advance: Callable[[int, str]
 
     Args:
         max_people: for swap matrices and user vectors, per task.
+        device: where the model is asked, as torch names it.
         advance: told of every finished part of PARTS.
     Raises:
         BadInputError: the stage's records or pairs are gone.
@@ -68,7 +69,7 @@ def diagnose(found: PrmuFolder, *, max_people: int, advance: Callable[[int, str]
     pairs_folder, manifest = found.input("pairs"), found.manifest()
     settings = manifest["config"]["prmu"]
     records = [*read_records(found.input("records")), *brought_people(pairs_folder)]
-    model = PrmuModel.from_pretrained(found.model)
+    model = PrmuModel.from_pretrained(found.model, device=device)
     encode = FrozenEncoder(model.encoder, capacity=CACHED_TEXTS)
     unseen = _some(read_pairs(pairs_folder, ["dev"]))
     seen = _some(hold_out_queries(read_pairs(pairs_folder, ["train"]), share=settings["seen_share"])[1])

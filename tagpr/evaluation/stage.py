@@ -74,6 +74,7 @@ def run(
     )
     name = "greedy" if decoding.temperature == 0 else "sample"
     rollouts = engine(tokenizer=tokenizer)
+    model = rollouts.place(model)
     predictions: list[Prediction] = []
     num_truncated = 0
     with context.progress(context.stage, len(prompts) * decoding.num_samples) as advance:

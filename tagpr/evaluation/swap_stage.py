@@ -71,6 +71,7 @@ def run(
     people = {task: People(list(group)) for task, group in _by_task(records)}
     sampling = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_new_tokens=swap.max_new_tokens)
     rollouts = engine(tokenizer=tokenizer)
+    model = rollouts.place(model)
     answers: list[SwappedAnswer] = []
     with context.progress(context.stage, len(shown)) as advance:
         for start in range(0, len(shown), CHUNK):

@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from tagpr.context import ProgressView, StageContext, StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.cache import ArtifactCache, Meter
+from tagpr.pipeline.devices import check_devices
 from tagpr.pipeline.graph import ENTRIES, Stage
 from tagpr.pipeline.ledger import Ledger
 from tagpr.pipeline.ranks import HelperTask, helpers
@@ -78,10 +79,11 @@ class Executor:
         """Build what the missing stages are made of, so that a bad value shows now and not after hours of training.
 
         Raises:
-            UserError: a constructor's complaint about a value.
+            UserError: a constructor's complaint about a value, or a device that is not there.
         """
         for stage in stages:
             if self._finished(stage) is None:
+                check_devices(stage)
                 for node in stage.groups.values():
                     _build(node)
 

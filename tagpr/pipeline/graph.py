@@ -242,6 +242,8 @@ def _policies(cfg: DictConfig, hashes: FileHashes, arm: str = "") -> tuple[dict[
         settings = OmegaConf.masked_copy(cfg.rl, [k for k in cfg.rl if k not in ("stages", "order")])
         names = ("backbone", "adapter", "prompt", "tags", "engine", "reward", "advantage", "policy_loss", "trainer")
         groups = {g: cfg[g] for g in names}
+        groups["engine"] = cfg.engine.copy()
+        groups["engine"].device = cfg.trainer.accelerator  # it samples where it trains
         previous = Stage(
             kind="rl", name=f"rl_{name}", label=f"rl_{name}{suffix}", inputs=inputs,
             groups={**groups, "rl": settings, "rl_stage": cfg.rl.stages[name]}, seed=stream_seed(cfg.seed,

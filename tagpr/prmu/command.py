@@ -59,7 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--output", type=Path, required=True, metavar="FILE", help="scores, JSON lines")
     score.add_argument("--task", help="the task of lines that name none, e.g. LaMP_3")
     score.add_argument("--chunk", type=int, default=256, help="lines held in memory at a time (256)")
-    score.add_argument("--device", default="cpu", help="cpu, cuda, ... (cpu)")
     card = commands.add_parser("card", help="what is known of a model", epilog=PROFILING)
     card.add_argument("model", type=Path, metavar="DIR", help=where)
     page = commands.add_parser(
@@ -67,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     page.add_argument("place", type=Path, metavar="DIR", help="a run's folder, or runs/cache/prmu/<fingerprint>")
     page.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="the page, e.g. prmu.html")
+    for command in (score, page):
+        command.add_argument("--device", default="cpu", help="where the model is asked: cpu, cuda, ... (cpu)")
     page.add_argument("--people", type=int, default=200, help="most people looked at of those unseen (200)")
     return parser
 
@@ -82,9 +83,11 @@ def _score(arguments: argparse.Namespace) -> None:
     from transformers.utils import logging
 
     from tagpr.console import TerminalProgress
+    from tagpr.lm.device import check_device
     from tagpr.prmu.model import PrmuModel
     from tagpr.prmu.score_answers import score_file
 
+    check_device(arguments.device, setting=f"--device {arguments.device}", instead="--device cpu")
     logging.disable_progress_bar()  # there is one of ours
     view = TerminalProgress()
     bar = view.start("scoring", total)
@@ -130,7 +133,9 @@ def _page(arguments: argparse.Namespace) -> None:
     from tagpr.analysis.prmu_page import prmu_page
     from tagpr.console import TerminalProgress
     from tagpr.evaluation.prmu_diagnosis import PARTS, diagnose
+    from tagpr.lm.device import check_device
 
+    check_device(arguments.device, setting=f"--device {arguments.device}", instead="--device cpu")
     view = TerminalProgress()
     bar = view.start("measuring", len(PARTS))
     logging.disable_progress_bar()  # there is one of ours
@@ -138,8 +143,9 @@ def _page(arguments: argparse.Namespace) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of libraries; nothing that a reader of the page can mend
             diagnosis = diagnose(
-                found, max_people=arguments.people, advance=lambda steps, note: view.advance(bar, steps, note)
-            )
+                found, max_people=arguments.people, device=arguments.device,
+                advance=lambda steps, note: view.advance(bar, steps, note),
+            )  # fmt: skip
     finally:
         view.stop(bar)
     arguments.out.write_text(prmu_page(diagnosis), encoding="utf-8")

@@ -69,9 +69,10 @@ def run(
     check_fits_context(
         builder, context_tokens=model.config.max_position_embeddings, completion_tokens=pairs.max_new_tokens
     )
+    rollouts = engine(tokenizer=tokenizer)
     answering = Answering(
-        engine=engine(tokenizer=tokenizer),
-        model=model,
+        engine=rollouts,
+        model=rollouts.place(model),
         builder=builder,
         vocabulary=tags,
         sampling=Sampling(temperature=pairs.temperature, top_p=1.0, top_k=0, max_new_tokens=pairs.max_new_tokens),

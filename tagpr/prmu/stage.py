@@ -170,8 +170,9 @@ def run(
         )
         steps, best_step = result.steps, result.best_step or result.steps
     else:
-        _log_once(evaluate(model.eval()), output=output, context=context)
-    model.eval()
+        _log_once(evaluate(model.to(trainer.accelerator).eval()), output=output, context=context)
+    # Lightning leaves on CPU what it has trained; calibration, gate and the reward's scale are the reward's own work.
+    model.to(trainer.accelerator).eval()
     encode = FrozenEncoder(model.encoder, capacity=prmu.cache_texts)
     judged = judge(model, unseen, encode)
     calibration = _calibration(judged, num_bins=prmu.calibration_bins)

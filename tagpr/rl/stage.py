@@ -18,6 +18,7 @@ from tagpr.data.prompts import PromptBuilder, PromptStyle
 from tagpr.errors import BadInputError
 from tagpr.lm.adapter import Adapter
 from tagpr.lm.backbone import Backbone, load_tokenizer
+from tagpr.lm.device import take_own_device
 from tagpr.lm.forward import Method, check_against_padded, completion_logprobs
 from tagpr.lm.generation.base import RolloutEngine, Sampling
 from tagpr.rl.advantages import SegmentAdvantage
@@ -105,6 +106,7 @@ def run(
         BadInputError: no question to train on, or settings that contradict one another.
     """
     seed_everything(context.seed)
+    take_own_device(trainer.accelerator, rank=context.rank)  # before PRMU is put on one
     num_steps = round(rl.steps * rl_stage.share)
     tokenizer = load_tokenizer(inputs["policy"] / "policy")
     load = partial(backbone.load, inputs["policy"] / "policy")

@@ -130,11 +130,15 @@ def test_rows_of_one_question_are_judged_together(row):
         call(reward, [title], ["a"])
 
 
-def test_what_is_missing_is_said(prmu_folder, row, tmp_path):
+def test_what_is_missing_is_said(prmu_folder, row, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="there is no reward 'prmuu', expected one of task, tag, prmu, composite"):
         reward_function("prmuu")
     with pytest.raises(UserError, match="give prmu=FOLDER"):
         reward_function("composite")
+    place = "reward.terms.prmu.score.device"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(UserError, match=f"^{place}=cuda, but torch .*, or set {place}=cpu"):
+        reward_function("prmu", prmu=prmu_folder, settings=[f"{place}=cuda"])
     with pytest.raises(BadInputError, match="holds no PRMU"):
         reward_function("prmu", prmu=tmp_path)
     with pytest.raises(UserError, match="Did you mean reward"):

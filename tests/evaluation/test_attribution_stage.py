@@ -17,6 +17,7 @@ from tagpr.lm.backbone import ShippedBackbone, tiny_base_path
 from tagpr.lm.generation.base import Completion, RolloutEngine
 from tagpr.schema import AttributionSettings, EvaluatedPeople
 from tagpr.types import ProfileEntry, Record
+from tests.devices import watch_places
 
 LABELS = {"u0": ("mood", "cosy"), "u1": ("place", "city"), "u2": ("theme", "books")}
 TAGGED = TagVocabulary(names=list(TAGS))
@@ -26,7 +27,10 @@ class Copier(RolloutEngine):
     """Writes a chain about the history's first label, then the answer of the last `so :`; `grand` where there is
     none."""
 
-    def __init__(self, *, tokenizer, stop: threading.Event, calls: list[int], stop_after: int | None):
+    def __init__(
+        self, *, tokenizer, stop: threading.Event, calls: list[int], stop_after: int | None, device: str = "cpu"
+    ):
+        super().__init__(device=device)
         self.tokenizer, self.stop, self.calls, self.stop_after = tokenizer, stop, calls, stop_after
 
     def generate(self, model, prompts, *, num_samples, sampling, seed, on_done=None):
@@ -71,12 +75,14 @@ def inputs(tmp_path) -> dict[str, Path]:
     return {"records": tmp_path / "records", "policy": tmp_path / "sft"}
 
 
-def run(inputs, output, *, tags=TAGGED, thinking=True, max_records=None, stop_after=None, calls=None):
+def run(
+    inputs, output, *, tags=TAGGED, thinking=True, max_records=None, stop_after=None, calls=None, device="cpu"
+):  # fmt: skip
     stop = threading.Event()
     style = CompactStyle(thinking=thinking, history_tokens=64, entry_tokens=32, query_tokens=16, order="time")
     return attribution_stage.run(
         prompt=style, tags=tags, backbone=ShippedBackbone(dtype="float32", attention="two_part"),
-        engine=partial(Copier, stop=stop, calls=[] if calls is None else calls, stop_after=stop_after),
+        engine=partial(Copier, stop=stop, calls=[] if calls is None else calls, stop_after=stop_after, device=device),
         attribution=AttributionSettings(policies=["sft"], max_records=max_records, max_new_tokens=40),
         evaluation=EvaluatedPeople(splits=["test"], max_records=None), inputs=inputs, output=output,
         context=StageContext(stage="attribution", seed=0, checkpoints=output / "checkpoints", stop=stop),
@@ -141,3 +147,9 @@ def test_a_sample_of_the_questions(inputs, tmp_path):
     assert run(inputs, tmp_path / "out", max_records=3) | {"answers": 0, "not_applied": 0} == {
         "records": 3, "people": 3, "answers": 0, "not_applied": 0,
     }  # fmt: skip
+
+
+def test_the_policy_is_asked_where_the_engine_says(inputs, tmp_path, monkeypatch):
+    found = watch_places(monkeypatch, Copier)
+    run(inputs, tmp_path / "out", device="cuda:1")
+    assert found == ["cuda:1"] * 3  # its own answers, and behind either kind of edited chain

@@ -15,17 +15,19 @@ from tagpr.data.prompts import CompactStyle
 from tagpr.evaluation import stage
 from tagpr.evaluation.asked import AskedPeople
 from tagpr.lm.backbone import ShippedBackbone, tiny_base_path
-from tagpr.lm.generation.base import Completion
+from tagpr.lm.generation.base import Completion, RolloutEngine
+from tagpr.lm.generation.torch_engine import TorchEngine
 from tagpr.schema import Decoding
+from tests.devices import DEVICES, watch_places
 
 STYLE = CompactStyle(thinking=False, history_tokens=192, entry_tokens=48, query_tokens=96, order="time")
 
 
-class Counting:
+class Counting(RolloutEngine):
     """The samples of a question are the ratings 1, 2, 3, ..."""
 
-    def __init__(self, *, tokenizer) -> None:
-        pass
+    def __init__(self, *, tokenizer, device: str = "cpu") -> None:
+        super().__init__(device=device)
 
     def generate(self, model, prompts: Sequence[Sequence[int]], *, num_samples, sampling, seed, on_done):
         on_done(len(prompts) * num_samples)
@@ -94,3 +96,28 @@ def test_prompts_show_the_first_retrieved_entries_and_references_know_no_more(st
     assert all(own == shown for own in positions.values())
     answers = Evaluation(folder=folder).references
     assert (answers["bayes"] == answers["blind"]) == (entries == 0)
+
+
+def test_the_policy_is_asked_where_the_engine_says(start, monkeypatch):
+    found = watch_places(monkeypatch, Counting)
+    start(partial(Counting, device="cuda:1"), "out")
+    assert found == ["cuda:1"] * 3
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_answers_are_those_of_a_cpu(start, tmp_path, monkeypatch, device):
+    asked = []
+
+    class Watched(TorchEngine):
+        def generate(self, model, *arguments, **keywords):
+            asked.append(model.device.type)
+            return super().generate(model, *arguments, **keywords)
+
+    _, folder = start(partial(Watched, max_tokens=4096, device=device), "out")
+    shutil.rmtree(tmp_path / "checkpoints")
+    (tmp_path / "checkpoints").mkdir()
+    _, expected = start(partial(Watched, max_tokens=4096, device="cpu"), "cpu")
+    assert asked == [device] * 3 + ["cpu"] * 3
+    found, expected = (storage.read_predictions(one / "predictions.parquet") for one in (folder, expected))
+    assert [one.completion for one in found] == [one.completion for one in expected]
+    assert len({one.completion for one in found}) > 1

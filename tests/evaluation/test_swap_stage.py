@@ -20,18 +20,20 @@ from tagpr.evaluation import swap_stage
 from tagpr.evaluation.specificity import MEAN
 from tagpr.evaluation.swap import CONDITIONS
 from tagpr.lm.backbone import ShippedBackbone, tiny_base_path
-from tagpr.lm.generation.base import Completion
+from tagpr.lm.generation.base import Completion, RolloutEngine
 from tagpr.schema import EvaluatedPeople, SwapSettings
+from tests.devices import watch_places
 
 STYLE = CompactStyle(thinking=False, history_tokens=192, entry_tokens=48, query_tokens=96, order="time")
 
 
-class Parrot:
+class Parrot(RolloutEngine):
     """Answers with the first response of the prompt; "nothing" where it shows none."""
 
     asked: ClassVar[list[int]] = []
 
-    def __init__(self, *, tokenizer) -> None:
+    def __init__(self, *, tokenizer, device: str = "cpu") -> None:
+        super().__init__(device=device)
         self.tokenizer = tokenizer
 
     def generate(self, model, prompts: Sequence[Sequence[int]], *, num_samples, sampling, seed, on_done):
@@ -133,3 +135,9 @@ def test_prompts_without_history_have_nothing_to_swap(start, records, tmp_path):
     storage.write_records(tmp_path / "records", [replace(r, retrieved=()) for r in records])
     with pytest.raises(UserError, match="no prompt shows an entry of the person's history"):
         start()
+
+
+def test_the_policy_is_asked_where_the_engine_says(start, monkeypatch):
+    found = watch_places(monkeypatch, Parrot)
+    start(max_records=6, engine=partial(Parrot, device="cuda:1"))
+    assert found == ["cuda:1"]

@@ -61,12 +61,14 @@ PAIRS = PairSettings(
     temperature=1.0,
     max_new_tokens=8,
 )
+STYLE = CompactStyle(query_tokens=32, history_tokens=40, entry_tokens=20, order="ranked", thinking=False)
 
 
 class LabelEngine(RolloutEngine):
     """Gives one of ANSWERS after another; one of them is no label."""
 
-    def __init__(self, *, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, *, tokenizer: PreTrainedTokenizerBase, device: str = "cpu") -> None:
+        super().__init__(device=device)
         self.tokenizer = tokenizer
 
     def generate(self, model, prompts, *, num_samples, sampling: Sampling, seed, on_done=None):
@@ -176,7 +178,7 @@ def made_pairs(folder, backbone) -> tuple[Path, dict]:
     output.mkdir()
     counts = pairs_stage.run(
         backbone=backbone,
-        prompt=CompactStyle(query_tokens=32, history_tokens=40, entry_tokens=20, order="ranked", thinking=False),
+        prompt=STYLE,
         tags=TagVocabulary(names=()),
         engine=LabelEngine,
         retrieval=BM25Retriever(k=3),
@@ -238,7 +240,7 @@ def test_answers_under_another_history(folder, backbone, tmp_path):
     mix = dict.fromkeys(PAIRS.mix, 0.0) | {"N2": 1.0}
     counts = pairs_stage.run(
         backbone=backbone,
-        prompt=CompactStyle(query_tokens=32, history_tokens=40, entry_tokens=20, order="ranked", thinking=False),
+        prompt=STYLE,
         tags=TagVocabulary(names=()),
         engine=LabelEngine,
         retrieval=BM25Retriever(k=3),

@@ -126,7 +126,7 @@ def run_stage(
         policy_loss=partial(grpo, clip_low=0.2, clip_high=0.2),
         backbone=backbone,
         adapter=adapter,
-        engine=partial(engine, max_tokens=1024),
+        engine=partial(engine, max_tokens=1024, device="cpu"),
         prompt=CompactStyle(thinking=False, query_tokens=20, history_tokens=20, entry_tokens=10, order="ranked"),
         tags=tags,
         trainer=TrainerSettings(
@@ -342,6 +342,21 @@ def test_flex_attention_passes_its_self_check_before_it_says_where_it_trains(
     assert checked == ["flex"]
 
 
+def test_each_rank_takes_its_gpu_before_prmu_is_put_on_one(
+    tmp_path: Path, inputs, backbone, no_tags, monkeypatch
+) -> None:
+    said: list[Any] = []
+
+    def stop_here(*args: Any, **kwargs: Any) -> None:
+        raise StopRequested
+
+    monkeypatch.setattr("tagpr.rl.stage.take_own_device", lambda *args, **kwargs: said.append((args, kwargs)))
+    monkeypatch.setattr("tagpr.rl.stage.stage_reward", stop_here)
+    with pytest.raises(StopRequested):
+        run_stage(tmp_path / "a", inputs, backbone, no_tags, accelerator="cuda", rank=1)
+    assert said == [(("cuda",), {"rank": 1})]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
@@ -353,7 +368,7 @@ def test_on_a_gpu(tmp_path: Path, inputs, no_tags, precision: str, method: Metho
     inputs = inputs | {"policy": tmp_path / "wide"}
     more = {"kl": KlPenalty(measured=True, in_reward=0.0, in_loss=0.01), "importance_cap": 2.0}
     run_stage(tmp_path / "cpu", inputs, backbone, no_tags, **more)
-    on_gpu = {"accelerator": "gpu", "precision": precision, "method": method, **more}
+    on_gpu = {"accelerator": "cuda", "precision": precision, "method": method, **more}
     with pytest.raises(StopRequested):
         run_stage(tmp_path / "gpu", inputs, backbone, no_tags, stop=Interrupt(3), **on_gpu)
     assert run_stage(tmp_path / "gpu", inputs, backbone, no_tags, **on_gpu)["steps"] == NUM_STEPS

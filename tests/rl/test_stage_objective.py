@@ -156,7 +156,7 @@ def stage_of(inputs, backbone, no_tags) -> Callable[..., dict[str, int | float]]
             policy_loss=partial(policy_loss, clip_low=0.2, clip_high=0.2),
             backbone=backbone,
             adapter=NoAdapter(),
-            engine=partial(TorchEngine, max_tokens=1024),
+            engine=partial(TorchEngine, max_tokens=1024, device="cpu"),
             prompt=CompactStyle(thinking=False, query_tokens=20, history_tokens=20, entry_tokens=10, order="ranked"),
             tags=no_tags,
             trainer=TrainerSettings(

@@ -28,7 +28,7 @@ def test_only_unchanged_weights_after_a_real_step_count() -> None:
 
 
 def test_the_digest_sees_one_weight_of_the_adapter(backbone) -> None:
-    engine = TorchEngine(tokenizer=backbone.tokenizer(), max_tokens=64)
+    engine = TorchEngine(tokenizer=backbone.tokenizer(), max_tokens=64, device="cpu")
     policy = LORA.attach(backbone.policy())
     before = engine.weights_digest(policy)
     weights = dict(policy.named_parameters())

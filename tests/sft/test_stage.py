@@ -210,7 +210,7 @@ def test_on_a_gpu(folder: Path, inputs: dict[str, Path], style: Any, attention: 
     """The shipped base, whose heads are wide enough for FlexAttention; the first loss is that of a CPU."""
     backbone = ShippedBackbone(dtype="float32", attention=attention)
     losses = []
-    for accelerator in ("cpu", "gpu"):
+    for accelerator in ("cpu", "cuda"):
         changes = {"trainer": replace(TRAINER, accelerator=accelerator), "steps": 2, "micro_batch_tokens": 2000}
         _, output = run_stage(folder, inputs, name=accelerator, backbone=backbone, style=style, **changes)
         with open(output / "metrics.csv") as file:

@@ -49,7 +49,18 @@ class RolloutEngine(ABC):
 
     Config gives an engine's settings; the stage adds the policy's tokenizer: `engine = engine(tokenizer=tokenizer)`
     (`_partial_`).
+
+    Args:
+        device: of policies that are asked and not trained, see `place`.
     """
+
+    def __init__(self, *, device: str) -> None:
+        self.device = device
+
+    def place(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The model, moved to this engine's device: for stages that only ask it. One in training is where its trainer
+        has put it, and `generate` takes every model where it finds it."""
+        return model.to(self.device)  # pyright: ignore[reportArgumentType]
 
     @abstractmethod
     def generate(

@@ -18,9 +18,11 @@ class HfEngine(RolloutEngine):
 
     Args:
         tokenizer: the policy's; its pad token is never sampled unless it is an end-of-text token too.
+        device: see RolloutEngine.
     """
 
-    def __init__(self, *, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, *, tokenizer: PreTrainedTokenizerBase, device: str) -> None:
+        super().__init__(device=device)
         self.tokenizer = tokenizer
 
     @torch.no_grad()

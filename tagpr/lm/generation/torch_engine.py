@@ -28,9 +28,11 @@ class TorchEngine(RolloutEngine):
         tokenizer: the policy's; its pad token is never sampled unless it is an end-of-text token too.
         max_tokens: key-value slots of one batch: prompts * (longest prompt + samples * max_new_tokens). A single
             prompt's group may need more.
+        device: see RolloutEngine.
     """
 
-    def __init__(self, *, tokenizer: PreTrainedTokenizerBase, max_tokens: int) -> None:
+    def __init__(self, *, tokenizer: PreTrainedTokenizerBase, max_tokens: int, device: str) -> None:
+        super().__init__(device=device)
         self.tokenizer, self.max_tokens = tokenizer, max_tokens
 
     @torch.no_grad()

@@ -9,6 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tagpr.errors import BadInputError
+from tagpr.lm.device import check_device
 from tagpr.prmu.reward import PrmuReward, PrmuScores
 from tagpr.rl.rewards.composite import ArtifactTerm, MeasuredTerm
 from tagpr.rl.rollouts import RolloutBatch
@@ -53,6 +54,8 @@ class PrmuTerm(ArtifactTerm):
                 "the reward term `prmu` is paid in this stage, but the stage was given no `prmu` input: give it a prmu "
                 "stage's folder, or set reward/term@reward.terms.prmu=none."
             )
+        place = "reward.terms.prmu.score.device"
+        check_device(self.device, setting=f"{place}={self.device}", instead=f"{place}=cpu")
         return PrmuScore(
             PrmuReward.from_stage(
                 inputs["prmu"],

@@ -27,7 +27,7 @@ CUT = Sampling(temperature=0.9, top_p=0.8, top_k=20, max_new_tokens=24)
 
 @pytest.fixture
 def engine(tokenizer: PreTrainedTokenizerBase) -> TorchEngine:
-    return TorchEngine(tokenizer=tokenizer, max_tokens=100_000)
+    return TorchEngine(tokenizer=tokenizer, max_tokens=100_000, device="cpu")
 
 
 @pytest.fixture
@@ -83,8 +83,8 @@ def test_nothing_depends_on_the_batch(
     ending_model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sampling: Sampling
 ) -> None:
     """One prompt at a time, all at once, fewer samples, other neighbours: the same streams, the same completions."""
-    whole = TorchEngine(tokenizer=tokenizer, max_tokens=100_000)
-    single = TorchEngine(tokenizer=tokenizer, max_tokens=1)
+    whole = TorchEngine(tokenizer=tokenizer, max_tokens=100_000, device="cpu")
+    single = TorchEngine(tokenizer=tokenizer, max_tokens=1, device="cpu")
     groups = whole.generate(ending_model, PROMPTS, num_samples=4, sampling=sampling, seed=2)
     assert ids(single.generate(ending_model, PROMPTS, num_samples=4, sampling=sampling, seed=2)) == ids(groups)
     fewer = whole.generate(ending_model, PROMPTS[:2], num_samples=2, sampling=sampling, seed=2)
@@ -100,7 +100,7 @@ def test_both_engines_agree(
     ending_model: PreTrainedModel, engine: TorchEngine, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     """Greedy: the same. Sampled: the reference's log-probabilities of its own draws follow the same definition."""
-    reference: RolloutEngine = HfEngine(tokenizer=tokenizer)
+    reference: RolloutEngine = HfEngine(tokenizer=tokenizer, device="cpu")
     ours = engine.generate(ending_model, PROMPTS, num_samples=1, sampling=GREEDY, seed=0)
     theirs = reference.generate(ending_model, PROMPTS, num_samples=1, sampling=GREEDY, seed=0)
     for mine, other in zip(ours, theirs, strict=True):
@@ -135,7 +135,7 @@ def test_what_top_p_and_top_k_leave_is_what_is_drawn(ending_model: PreTrainedMod
 def test_the_policys_logprobs_are_kept_apart_from_the_sampled_ones(
     ending_model: PreTrainedModel, engine: TorchEngine, tokenizer: PreTrainedTokenizerBase
 ) -> None:
-    for each in (engine, HfEngine(tokenizer=tokenizer)):
+    for each in (engine, HfEngine(tokenizer=tokenizer, device="cpu")):
         groups = each.generate(ending_model, PROMPTS, num_samples=2, sampling=CUT, seed=1)
         apart = torch.tensor([value for group in groups for one in group for value in one.policy_logprobs or ()])
         expected = recomputed(ending_model, groups, CUT.temperature).detach()
@@ -165,7 +165,9 @@ def test_a_stop_string_ends_a_completion(
     stop = tokenizer.decode(list(pair))
     sampling = Sampling(temperature=0, top_p=1, top_k=0, max_new_tokens=24, stop=("never this", stop))
     groups = engine.generate(model, PROMPTS, num_samples=1, sampling=sampling, seed=0)
-    theirs = HfEngine(tokenizer=tokenizer).generate(model, PROMPTS, num_samples=1, sampling=sampling, seed=0)
+    theirs = HfEngine(tokenizer=tokenizer, device="cpu").generate(
+        model, PROMPTS, num_samples=1, sampling=sampling, seed=0
+    )
     assert [[(one.token_ids, one.text, one.truncated) for one in group] for group in groups] == [
         [(one.token_ids, one.text, one.truncated) for one in group] for group in theirs
     ]
@@ -223,7 +225,9 @@ def test_other_architectures_and_adapters_go_through_their_own_forward_pass(
     for model in (llama, get_peft_model(make_model(), config)):
         assert not fits_qwen3_decoder(model)
         ours = engine.generate(model, PROMPTS, num_samples=1, sampling=GREEDY, seed=0)
-        theirs = HfEngine(tokenizer=tokenizer).generate(model, PROMPTS, num_samples=1, sampling=GREEDY, seed=0)
+        theirs = HfEngine(tokenizer=tokenizer, device="cpu").generate(
+            model, PROMPTS, num_samples=1, sampling=GREEDY, seed=0
+        )
         assert ids(ours) == ids(theirs)
     assert fits_qwen3_decoder(make_model())
 
@@ -250,7 +254,7 @@ def test_the_global_random_state_is_left_alone(
     make_model: MakeModel, engine: TorchEngine, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     model, state = make_model(), torch.get_rng_state()
-    for each in (engine, HfEngine(tokenizer=tokenizer)):
+    for each in (engine, HfEngine(tokenizer=tokenizer, device="cpu")):
         each.generate(model, PROMPTS[:1], num_samples=2, sampling=PLAIN, seed=0)
     assert torch.get_rng_state().equal(state)
 
@@ -285,7 +289,7 @@ def test_on_a_gpu(make_model: MakeModel, engine: TorchEngine, tokenizer: PreTrai
         assert [[one.token_ids for one in group] for group in found] == [
             [one.token_ids for one in group] for group in expected
         ]
-    HfEngine(tokenizer=tokenizer).generate(model, PROMPTS[:1], num_samples=2, sampling=PLAIN, seed=0)
+    HfEngine(tokenizer=tokenizer, device="cpu").generate(model, PROMPTS[:1], num_samples=2, sampling=PLAIN, seed=0)
     assert torch.cuda.get_rng_state().equal(state)
 
 

@@ -18,7 +18,9 @@ SAMPLING = Sampling(temperature=1.3, top_p=1, top_k=0, max_new_tokens=9)
 @pytest.fixture(params=["torch", "hf"])
 def engine(request: pytest.FixtureRequest, tokenizer: PreTrainedTokenizerBase) -> RolloutEngine:
     return (
-        TorchEngine(tokenizer=tokenizer, max_tokens=900) if request.param == "torch" else HfEngine(tokenizer=tokenizer)
+        TorchEngine(tokenizer=tokenizer, max_tokens=900, device="cpu")
+        if request.param == "torch"
+        else HfEngine(tokenizer=tokenizer, device="cpu")
     )
 
 

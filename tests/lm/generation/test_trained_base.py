@@ -51,7 +51,7 @@ def test_greedy_equals_transformers_token_for_token(
     """One prompt after the other there; here all at once, in an order and a padding of the engine's own."""
     assert len({len(prompt) for prompt in prompts}) > 12, "prompts should be uneven"
     greedy = Sampling(temperature=0.0, top_p=1.0, top_k=0, max_new_tokens=40)
-    engine = TorchEngine(tokenizer=base_tokenizer, max_tokens=100_000)
+    engine = TorchEngine(tokenizer=base_tokenizer, max_tokens=100_000, device="cpu")
     ours = engine.generate(base, prompts, num_samples=1, sampling=greedy, seed=0)
     pad = base_tokenizer.pad_token_id
     for prompt, (one,) in zip(prompts, ours, strict=True):
@@ -76,7 +76,7 @@ def test_sampled_logprobs_equal_recomputed_ones(
     To 1e-5 on the whole. The largest gaps are float32's on these weights: of transformers' own log-probabilities some
     are 3e-5 from those in float64, and ours no more.
     """
-    engine = TorchEngine(tokenizer=base_tokenizer, max_tokens=100_000)
+    engine = TorchEngine(tokenizer=base_tokenizer, max_tokens=100_000, device="cpu")
     sampling = Sampling(temperature=1.0, top_p=1.0, top_k=0, max_new_tokens=30)
     groups = engine.generate(base, prompts, num_samples=3, sampling=sampling, seed=1)
     told = torch.tensor([value for group in groups for one in group for value in one.logprobs])
