@@ -65,14 +65,14 @@ def test_ranks_are_counted():
 def test_only_what_is_still_to_run_needs_its_device(room, watched, make_stage, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     sft = make_stage("sft", trainer={"accelerator": "cuda", "devices": 1})
-    evaluate = make_stage("evaluate", {"policy": sft}, engine={"device": "cuda"})
+    pairs = make_stage("pairs", {"policy": sft}, engine={"device": "cuda"})
     with pytest.raises(UserError, match=r"^trainer\.accelerator=cuda, but .*, or set trainer=cpu\.$"):
-        watched.executor.check([sft, evaluate])
+        watched.executor.check([sft, pairs])
     watched.executor.run(sft, force=False)  # as if on another machine
     with pytest.raises(UserError, match=r"^engine\.device=cuda, but .*, or set engine\.device=cpu\.$"):
-        watched.executor.check([sft, evaluate])
-    watched.executor.run(evaluate, force=False)
-    watched.executor.check([sft, evaluate])
+        watched.executor.check([sft, pairs])
+    watched.executor.run(pairs, force=False)
+    watched.executor.check([sft, pairs])
 
 
 def test_the_command_says_it_before_the_first_stage_and_plans_without_a_gpu(tagpr, tmp_path, monkeypatch):
