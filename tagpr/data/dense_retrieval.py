@@ -82,7 +82,7 @@ class DenseRetriever(OrderingRetriever):
 
     def _load(self) -> Any:
         try:
-            from sentence_transformers import SentenceTransformer
+            from sentence_transformers import SentenceTransformer  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise UserError(
                 "retrieval=dense needs the package sentence-transformers, which is not installed. Run "
