@@ -44,17 +44,10 @@ def main() -> None:
         gradients.append(torch.cat([p.grad.detach().float().flatten() for p in own if p.grad is not None]))
         return clip(own, max_norm)
 
-    fixed = [
-        "experiment=demo", "until=rl_guided", "rl.optimizer.create.learning_rate=0.0", "rl.dev_records=0",
-    ]  # fmt: skip
-    sys.argv = ["tagpr", *fixed, *given]
+    _run("until=prmu", *given)  # what is trained before RL has gradients of its own
     # The one place that every step's whole gradient passes.
     with patch("torch.nn.utils.clip_grad_norm_", keep):
-        try:
-            tagpr()
-        except SystemExit as ended:  # a command ends so, with 0 or None where all went well
-            if ended.code:
-                raise
+        _run("until=rl_guided", "rl.optimizer.create.learning_rate=0.0", "rl.dev_records=0", *given)
     if len(gradients) < 2:
         raise UserError("no gradients: that stage was cached. Add force=rl_guided.")
     signal, noise = signal_and_noise(torch.stack(gradients))
@@ -62,6 +55,15 @@ def main() -> None:
         f"{len(gradients)} windows: signal {max(signal, 0.0) ** 0.5:.4f}, noise {noise**0.5:.4f} (norms); "
         f"the noise has {noise / signal:.0f} times the power."
     )
+
+
+def _run(*overrides: str) -> None:
+    sys.argv = ["tagpr", "experiment=demo", *overrides]
+    try:
+        tagpr()
+    except SystemExit as ended:  # a command ends so, with 0 or None where all went well
+        if ended.code:
+            raise
 
 
 if __name__ == "__main__":
