@@ -21,11 +21,12 @@ from tagpr.prmu.texts import History
 from tagpr.types import PreferencePair
 
 AGREEING, DISAGREEING = "N1, the person answers as most do", "N1, the other one does"
-ACCURACY, SWAP, OVER_RANDOM, OVER_TWIN, HACKED, ECE = (
+ACCURACY, SWAP, OVER_RANDOM, OVER_TWIN, HACKED, ECE, ECE_BY_LUCK = (
     "N1 accuracy", "swap accuracy", "best of n over random", "best of n over its twin", "hack rate", "ECE",
+    "ECE by luck alone",
 )  # fmt: skip
 SLICES = (AGREEING, DISAGREEING)
-FIGURES = (ACCURACY, SWAP, OVER_RANDOM, OVER_TWIN, HACKED, ECE)
+FIGURES = (ACCURACY, SWAP, OVER_RANDOM, OVER_TWIN, HACKED, ECE, ECE_BY_LUCK)
 # What a judge who knows nothing of the person has; the way to the posterior begins there.
 CHANCE = {ACCURACY: 0.5, SWAP: 0.5, OVER_RANDOM: 0.0, OVER_TWIN: 0.0}
 
@@ -58,7 +59,8 @@ def measure(
     swaps, one, other = swap_wins(judged)
     best = best_of_n(of_answers, world.samples, world.by_id, references, encode=frozen)
     calibration = calibration_curve(judged, num_bins=world.num_bins)
-    ece = calibration.ece if calibration else math.nan
+    errors = (calibration.ece, calibration.ece_if_calibrated) if calibration else (math.nan, math.nan)
+    people = len({pair.user_id for pair in world.pairs})
     return {
         ACCURACY: accuracy(judged, world.pairs),
         SWAP: mean_figure(swaps.tolist(), [one, other]),
@@ -66,7 +68,10 @@ def measure(
         OVER_TWIN: mean_figure((best.picked - best.blind).tolist(), [best.users]),
         HACKED: hack_rate(of_pairs, world.pairs, histories, contexts, encode=frozen),
         **slices(judged, world),
-        ECE: Figure(value=ece, interval=None, count=len(world.pairs), people=len({p.user_id for p in world.pairs})),
+        **{
+            name: Figure(value=error, interval=None, count=len(world.pairs), people=people)
+            for name, error in zip((ECE, ECE_BY_LUCK), errors, strict=True)
+        },
     }
 
 

@@ -164,8 +164,9 @@ def _calibration(diagnosis: PrmuDiagnosis) -> Html:
     said = f" {few} of {len(found.bins)} bins have too few people for an interval." if few else ""
     return join(
         el("p", f"Expected calibration error {found.ece:.3f} with the temperature fitted on the other half of the "
-           f"people, {found.ece_uncalibrated:.3f} without one; {found.num_pairs:,} pairs of unseen people. Temperature "
-           f"of all of them: {found.temperature:.2f}.{said}"),
+           f"people, {found.ece_uncalibrated:.3f} without one; {found.num_pairs:,} pairs of unseen people. Where every "
+           f"certainty is true, so many show {found.ece_if_calibrated:.3f} by luck alone. Temperature of all of them: "
+           f"{found.temperature:.2f}.{said}"),
         _picture(calibration_picture(found), "Vertical bars: 95 % over people.", narrow=True),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tagpr.evaluation.prmu_figures import Figure, mean_figure
 from tagpr.markup import escape
-from tagpr.prmu.calibration import calibrate, fit_temperature
+from tagpr.prmu.calibration import calibrate, cross_fitted, halves
 from tagpr.prmu.judge import JudgedPairs, judge_pairs, swap_wins
 from tagpr.prmu.loss import win_share
 from tagpr.prmu.model import PrmuModel
@@ -141,6 +141,7 @@ class Calibration:
 
     bins: tuple[tuple[float, Figure], ...]  # (mean confidence, accuracy), bins without pairs left out
     ece: float
+    ece_if_calibrated: float  # what so many pairs show by luck alone
     ece_uncalibrated: float
     temperature: float
     num_pairs: int
@@ -153,13 +154,8 @@ def calibration_curve(judged: JudgedPairs, *, num_bins: int) -> Calibration | No
     """
     if not judged.pairs:
         return None
-    people = {user: i for i, user in enumerate(sorted({pair.user_id for pair in judged.pairs}))}
-    folds = torch.tensor([people[pair.user_id] % 2 == 0 for pair in judged.pairs])
-    scaled = judged.margins.double().clone()
-    for half in (folds, ~folds):
-        if half.any() and (~half).any():
-            scaled[half] /= fit_temperature(judged.margins[~half])
-    confidence = torch.sigmoid(scaled.abs())
+    folds = halves(judged.pairs)
+    confidence = torch.sigmoid(cross_fitted(judged.margins, folds).abs())
     right = win_share(judged.margins)
     place = ((confidence - 0.5) * 2 * num_bins).long().clamp(max=num_bins - 1)
     bins = []
@@ -170,6 +166,6 @@ def calibration_curve(judged: JudgedPairs, *, num_bins: int) -> Calibration | No
             bins.append((float(confidence[inside].mean()), accuracy))
     said = calibrate(judged.margins, folds, num_bins=num_bins)
     return Calibration(
-        bins=tuple(bins), ece=said["ece"], ece_uncalibrated=said["ece_uncalibrated"],
-        temperature=said["temperature"], num_pairs=len(judged.pairs),
+        bins=tuple(bins), ece=said["ece"], ece_if_calibrated=said["ece_if_calibrated"],
+        ece_uncalibrated=said["ece_uncalibrated"], temperature=said["temperature"], num_pairs=len(judged.pairs),
     )  # fmt: skip

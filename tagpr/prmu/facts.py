@@ -22,7 +22,8 @@ def facts(found: PrmuFolder) -> dict[str, str]:
     calibration, gate = (_read(found, name) for name in ("calibration.json", "gate.json"))
     if calibration.get("num_pairs"):
         said["calibration error"] = (
-            f"{calibration['ece']:.3f} (ECE, {calibration['num_pairs']:.0f} pairs of dev people)"
+            f"{calibration['ece']:.3f} (ECE, {calibration['num_pairs']:.0f} pairs of dev people; by luck alone "
+            f"{calibration['ece_if_calibrated']:.3f})"
         )
     if gate:
         said["gate"] = "met" if gate["met"] else "not met"

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from transformers import PreTrainedModel
 
 from tagpr.context import StageContext
 from tagpr.errors import BadInputError
 from tagpr.lm.backbone import Backbone
 from tagpr.prmu.arch import PrmuArch
-from tagpr.prmu.calibration import calibrate
+from tagpr.prmu.calibration import calibrate, halves
 from tagpr.prmu.card import trained_on
 from tagpr.prmu.datamodule import PairData, histories_of, hold_out_queries
 from tagpr.prmu.gate import Gate, no_samples
@@ -238,9 +237,7 @@ def _choose_people(pairs: Sequence[PreferencePair], number: int, generator: np.r
 def _calibration(judged: JudgedPairs, *, num_bins: int) -> dict[str, float]:
     if not judged.pairs:
         return {"temperature": 1.0, "num_pairs": 0.0}
-    people = {user: i for i, user in enumerate(sorted({pair.user_id for pair in judged.pairs}))}
-    folds = torch.tensor([people[pair.user_id] % 2 == 0 for pair in judged.pairs])
-    return calibrate(judged.margins, folds, num_bins=num_bins)
+    return calibrate(judged.margins, halves(judged.pairs), num_bins=num_bins)
 
 
 def _references(

@@ -55,7 +55,8 @@ def diagnosis(**changes):
         "by_length": {"unseen": lengths, "seen": []},
         "swaps": Swaps(by_task={"": (GOOD, 0.5, GOOD), "S2": (FEW, 0.5, NONE)}, example=example),
         "calibration": Calibration(
-            bins=((0.55, FEW), (0.9, GOOD)), ece=0.03, ece_uncalibrated=0.05, temperature=0.7, num_pairs=1246
+            bins=((0.55, FEW), (0.9, GOOD)), ece=0.03, ece_if_calibrated=0.02, ece_uncalibrated=0.05, temperature=0.7,
+            num_pairs=1246,
         ),
         "best_of_n": {name: {1: GOOD, 4: FEW} for name in PICKERS},
         "hacks": [HackProbe(cue="said twice", is_text=True, raised=GOOD, hacked=FEW, shift=GOOD)],

@@ -34,7 +34,8 @@ def write_lines(path, lines):
 def folder(bilinear, tmp_path):
     bilinear.temperature = 0.5
     bilinear.save_pretrained(tmp_path / "stage" / "model")
-    write_json(tmp_path / "stage" / "calibration.json", {"temperature": 0.5, "ece": 0.04, "num_pairs": 60.0})
+    calibration = {"temperature": 0.5, "ece": 0.04, "ece_if_calibrated": 0.03, "num_pairs": 60.0}
+    write_json(tmp_path / "stage" / "calibration.json", calibration)
     swap = {"accuracy": 0.8, "lower": 0.7}
     write_json(tmp_path / "stage" / "gate.json", {"met": False, "swap": swap, "best_of_n": None})
     return tmp_path / "stage"
