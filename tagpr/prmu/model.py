@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 
 from tagpr.errors import BadInputError
-from tagpr.lm.attention import PACKED, TWO_PART
+from tagpr.lm.attention import PACKED
 from tagpr.prmu.arch import ARCHES, PrmuArch
 from tagpr.prmu.card import NOT_STATED, model_card
 from tagpr.prmu.text_encoder import Encode, TextEncoder
@@ -130,6 +130,7 @@ class PrmuModel(nn.Module):
         return model.to(device).eval()
 
     def _description(self) -> dict[str, Any]:
+        attention = self.encoder.backbone.config._attn_implementation
         name = next(name for name, kind in ARCHES.items() if kind is type(self.arch))
         return {
             "schema": SCHEMA,
@@ -139,5 +140,5 @@ class PrmuModel(nn.Module):
             "max_tokens": self.encoder.max_tokens,
             "batch_tokens": self.encoder.batch_tokens,
             "temperature": self.temperature,
-            "attention": TWO_PART if self.encoder.backbone.config._attn_implementation in PACKED else "sdpa",
+            "attention": attention if attention in PACKED else "sdpa",
         }
