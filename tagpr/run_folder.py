@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from tagpr.pipeline.cache import SCHEMA, ArtifactCache
 from tagpr.pipeline.execute import Outcome
 from tagpr.pipeline.fingerprint import PACKAGE, digest, library_versions
-from tagpr.pipeline.graph import SILENT, Graph, Stage
+from tagpr.pipeline.graph import Graph, Stage, without_silent
 from tagpr.storage import write_json
 
 # What does not change a result does not change a run's key.
@@ -33,10 +33,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 def run_key(cfg: DictConfig, files: Mapping[str, str]) -> str:
     """Hash of what a run computes: the data files and the config, without paths, logging and what to run of it."""
     settings = {key: value for key, value in plain(cfg).items() if key not in NOT_IN_RUN_KEY}
-    for group, silent in SILENT.items():
-        if group in settings:
-            settings[group] = {k: v for k, v in settings[group].items() if k not in silent}
-    return digest({"config": settings, "files": dict(files)})
+    return digest({"config": without_silent(settings), "files": dict(files)})
 
 
 def write_run_folder(cfg: DictConfig, graph: Graph, cache: ArtifactCache, outcomes: Sequence[Outcome]) -> Path:

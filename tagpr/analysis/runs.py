@@ -19,6 +19,7 @@ from tagpr.errors import BadInputError, UserError
 from tagpr.evaluation.samples import mean_of_metrics
 from tagpr.pipeline.beside import ON_DEV
 from tagpr.pipeline.fingerprint import digest
+from tagpr.pipeline.graph import without_silent
 from tagpr.storage import iterate_records, read_json, read_predictions, read_references
 from tagpr.tasks import task_named
 from tagpr.types import Prediction, Reference
@@ -383,12 +384,12 @@ def _settings(config: Path) -> dict[str, Any]:
 def _arm(settings: Mapping[str, Any]) -> str:
     if not settings:
         return ""
-    kept = {key: value for key, value in settings.items() if key not in _NOT_OF_THE_ARM}
+    own = {key: value for key, value in settings.items() if key not in _NOT_OF_THE_ARM}
+    kept = without_silent(own)  # the files' contents tell data sets apart, not where they lie
     data = dict(kept.get("data") or {})
     data.pop("fold", None)  # folds of the same people are pooled
-    if "root" not in data:
+    if not {"root", "path"} & set(own.get("data") or {}):
         data.pop("seed", None)  # a simulated world follows the run's seed; real people keep their splits
-    data.pop("root", None)  # the files' contents tell data sets apart, not where they lie
     # What is tested changes no result: replicates with other lists are still replicates, and the table says so.
     evaluation = {key: value for key, value in (kept.get("evaluation") or {}).items() if key != "contrasts"}
     return digest({**kept, "data": data, "evaluation": evaluation})[:8]

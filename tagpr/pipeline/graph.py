@@ -65,6 +65,16 @@ SILENT: dict[str, frozenset[str]] = {
 }
 
 
+def without_silent(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain settings by group, less what cannot change a result."""
+    return {
+        name: {key: one for key, one in value.items() if key not in SILENT[name]}
+        if name in SILENT and isinstance(value, Mapping)
+        else value
+        for name, value in settings.items()
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stage:
     """One node of the graph.
@@ -90,11 +100,7 @@ class Stage:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The resolved config that counts in the fingerprint."""
-        plain = {}
-        for name, node in self.groups.items():
-            value: Any = OmegaConf.to_container(node, resolve=True)
-            plain[name] = {k: v for k, v in value.items() if k not in SILENT.get(name, ())}
-        return plain
+        return without_silent({name: OmegaConf.to_container(node, resolve=True) for name, node in self.groups.items()})
 
     @cached_property
     def identity(self) -> dict[str, Any]:
