@@ -54,10 +54,11 @@ def _check_credit(cfg: DictConfig) -> None:
 def _check_method(cfg: DictConfig) -> None:
     if cfg.rl.method not in METHODS:
         raise UserError(f"rl.method={cfg.rl.method}, expected one of {', '.join(METHODS)}.")
-    if cfg.rl.method == "flex" and cfg.trainer.accelerator == "cpu":
+    accelerator = cfg.trainer.accelerator
+    if cfg.rl.method == "flex" and accelerator != "cuda":
         raise UserError(
-            "rl.method=flex with trainer.accelerator=cpu: FlexAttention has no backward pass on CPU. Set "
-            "rl.method=two_part, which is the fast way there, or train on a GPU with trainer=gpu."
+            f"rl.method=flex with trainer.accelerator={accelerator}: FlexAttention has no backward pass on "
+            f"{accelerator}. Set rl.method=two_part, which is the fast way there, or train on a GPU with trainer=gpu."
         )
 
 

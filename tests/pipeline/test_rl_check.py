@@ -40,7 +40,8 @@ def composed(*overrides: str) -> DictConfig:
         (["advantage=segment", "tags=none"], "tagged spans, but tags=none"),
         (["ablation=direct_answer", "advantage=segment", "tags=nine"], "prompt.thinking=false"),
         (["ablation=untagged_chains", "reward/tag_gate=all"], "Set reward/tag_gate=own"),
-        (["rl.method=flex"], "no backward pass on CPU. Set rl.method=two_part"),
+        (["rl.method=flex"], "no backward pass on cpu. Set rl.method=two_part"),
+        (["rl.method=flex", "trainer.accelerator=mps"], "no backward pass on mps. Set rl.method=two_part"),
         (["rl.method=flexx"], "rl.method=flexx, expected one of two_part, flex, dense, padded"),
     ],
 )
