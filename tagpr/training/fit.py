@@ -245,7 +245,9 @@ class _EachStep(pl.Callback):
                 self.keeper.consider(pl_module, step=step, metrics=metrics)
         # All ranks leave after the same step, or the others would wait for ever. Only the first one keeps the best.
         stopping = trainer.strategy.reduce_boolean_decision(self.context.stop.is_set(), all=False)
-        self.out_of_patience = trainer.strategy.reduce_boolean_decision(self._best_is_old(), all=False)
+        if self.patience is not None:
+            old = self.keeper is not None and self.keeper.stood >= self.patience
+            self.out_of_patience = trainer.strategy.reduce_boolean_decision(old, all=False)
         self.rows.add(step, metrics)
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=step)
@@ -256,9 +258,6 @@ class _EachStep(pl.Callback):
         trainer.should_stop = self.out_of_patience
         if stopping:
             raise StopRequested(f"step {step} of {self.num_steps}")
-
-    def _best_is_old(self) -> bool:
-        return self.patience is not None and self.keeper is not None and self.keeper.stood >= self.patience
 
     def _save(self, trainer: pl.Trainer, step: int) -> None:
         self.rows.flush()
