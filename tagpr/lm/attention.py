@@ -75,7 +75,7 @@ class SharedPrefix:
         return attend_asked(query, key, value, self, asked, scale)
 
 
-def two_part_attention(
+def packed_attention(
     module: Any,
     query: Tensor,
     key: Tensor,
@@ -222,6 +222,6 @@ def _by_group(completions: Tensor, groups: int) -> Tensor:
     return completions.transpose(1, 2).reshape(groups, -1, heads, size).transpose(1, 2)
 
 
-for name in (TWO_PART, FLEX):
-    AttentionInterface.register(name, two_part_attention)
-    AttentionMaskInterface.register(name, sdpa_mask)
+for _name in PACKED:
+    AttentionInterface.register(_name, packed_attention)
+    AttentionMaskInterface.register(_name, sdpa_mask)

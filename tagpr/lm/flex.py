@@ -133,8 +133,9 @@ def flex_attend(query: Tensor, key: Tensor, value: Tensor, mask: BlockMask, scal
 
 @cache
 def _compiled() -> Callable[..., Tensor]:
-    # Every micro-batch has a length of its own: with static shapes each would be compiled anew.
-    return torch.compile(flex_attention, dynamic=True)
+    # Every micro-batch has a length of its own: with static shapes each would be compiled anew. fullgraph: past its
+    # limit of variants torch would else go on in silence with the plain formula, all scores in memory.
+    return torch.compile(flex_attention, dynamic=True, fullgraph=True)
 
 
 def _blocks(first: Tensor, end: Tensor, *, num_keys: int, whole: bool) -> Tensor:

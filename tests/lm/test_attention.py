@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tagpr.lm.attention import Padding, SharedPrefix, two_part_attention
+from tagpr.lm.attention import Padding, SharedPrefix, packed_attention
 
 
 def test_padding_there_and_back() -> None:
@@ -30,6 +30,4 @@ def test_what_packed_rows_do_not_know_is_refused() -> None:
     layout = SharedPrefix.of_masks(torch.ones(1, 2, dtype=torch.bool), torch.zeros(1, 0, 0).bool(), dtype=torch.float32)
     states = torch.randn(1, 2, 2, 4)
     with pytest.raises(ValueError, match="sliding_window=8"):
-        two_part_attention(
-            torch.nn.Module(), states, states, states, None, scaling=1.0, packed=layout, sliding_window=8
-        )
+        packed_attention(torch.nn.Module(), states, states, states, None, scaling=1.0, packed=layout, sliding_window=8)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tagpr.errors import UserError
-from tagpr.lm.device import check_device, take_own_device
+from tagpr.lm.device import KINDS, check_device, take_own_device
+from tagpr.run import ACCELERATORS
 
 
 def has(monkeypatch: pytest.MonkeyPatch, *, cuda: int = 0, mps: bool = False) -> None:
@@ -43,6 +44,10 @@ def test_what_is_not_is_refused(
     has(monkeypatch, cuda=cuda)
     with pytest.raises(UserError, match=message):
         check(name, number)
+
+
+def test_what_a_trainer_can_be_given_is_what_torch_knows():
+    assert ACCELERATORS == KINDS
 
 
 def test_each_rank_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
