@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from experiments.world_learning.read import Answer, answers_of
+from experiments.world_learning.read import Answer, answers_of, arms_of
 from tagpr.analysis.panel import GREEDY
-from tagpr.analysis.runs import Row, Run, find_runs
+from tagpr.analysis.runs import Row, Run
 from tagpr.analysis.training_metrics import Series, read_metrics
 
 SFT, FULL, GUIDED = "sft", "full", "full, after the guided stage"
@@ -57,17 +57,20 @@ def arms_in(folder: Path) -> dict[str, Arm]:
 
     Raises:
         BadInputError: there is no finished run.
+        UserError: two runs of one name and seed.
     """
     by_name: dict[str, dict[int, Row]] = {}
-    for run in find_runs(folder):
-        by_name.setdefault(SFT, {}).setdefault(run.seed, run.rows["sft"])
-        if run.run_name == FULL:
-            by_name.setdefault(GUIDED, {})[run.seed] = run.rows["rl_guided"]
-        by_name.setdefault(run.run_name, {})[run.seed] = _last_row(run)
+    for name, found in arms_of(folder, "rl_curves").items():
+        for seed, run in found.runs.items():
+            by_name.setdefault(SFT, {}).setdefault(seed, run.rows["sft"])
+            if name == FULL:
+                by_name.setdefault(GUIDED, {})[seed] = run.rows["rl_guided"]
+            by_name.setdefault(name, {})[seed] = last_row(run)
     return {name: Arm(name=name, rows=rows, settings=_paid(rows)) for name, rows in by_name.items()}
 
 
-def _last_row(run: Run) -> Row:
+def last_row(run: Run) -> Row:
+    """Of the policy that a run ends with."""
     return max(run.rows.values(), key=lambda row: len(row.rl_stages))
 
 

@@ -51,9 +51,10 @@ def main() -> None:
     if len(gradients) < 2:
         raise UserError("no gradients: that stage was cached. Add force=rl_guided.")
     signal, noise = signal_and_noise(torch.stack(gradients))
+    power = f"has {noise / signal:.0f} times the power" if signal > 0 else "hides it: take more windows"
     print(
         f"{len(gradients)} windows: signal {max(signal, 0.0) ** 0.5:.4f}, noise {noise**0.5:.4f} (norms); "
-        f"the noise has {noise / signal:.0f} times the power."
+        f"the noise {power}."
     )
 
 

@@ -12,25 +12,24 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from experiments.rl_curves.read import Arm
+from experiments.rl_curves.read import SFT, Arm, last_row
 from experiments.world_learning.figures import MEAN, SCORE, lead, scores, text
-from experiments.world_learning.read import Answer, answers_of
-from tagpr.analysis.panel import GREEDY
-from tagpr.analysis.runs import Row, find_runs
+from experiments.world_learning.read import Answer, answers_of, arms_of
+from tagpr.analysis.panel import GREEDY, SAMPLE
+from tagpr.analysis.runs import Row
 from tagpr.analysis.text_tables import pipe_table
 from tagpr.errors import UserError
 
-SFT, GUIDED, SAMPLE = "sft", "rl_guided", "sample"
+GUIDED = "rl_guided"
 TASK, TAGS, ENTROPY = "rl/reward/task", "rl/rollout/g_tags", "rl/policy/entropy"
 
 
 def trials_in(folder: Path) -> dict[str, dict[int, tuple[Mapping[str, Row], Row]]]:
     """run_name -> seed -> (the run's rows, the row of its last policy)."""
-    found: dict[str, dict[int, tuple[Mapping[str, Row], Row]]] = {}
-    for run in find_runs(folder):
-        last = max(run.rows.values(), key=lambda row: len(row.rl_stages))
-        found.setdefault(run.run_name, {})[run.seed] = (run.rows, last)
-    return found
+    return {
+        name: {seed: (run.rows, last_row(run)) for seed, run in arm.runs.items()}
+        for name, arm in arms_of(folder, "rl_dials").items()
+    }
 
 
 def gains(pairs: Mapping[int, tuple[Row, Row]], decoding: str) -> tuple[str, list[str], dict[str, float]]:
