@@ -59,6 +59,7 @@ def departures(
         if run.seed not in seeds:
             found.append(f"{where}: not one of the protocol's seeds")
         settings = _settings(run)
+        found += _world(where, run, settings)
         found += _dials(where, protocol.dials_of(run.run_name), settings)
         found += _contrasts(where, listed, value_at(settings, "evaluation.contrasts") or {})
         found += _decodings(where, protocol, run)
@@ -118,6 +119,12 @@ def _missing(protocol: Protocol, seeds: Sequence[int], runs: Sequence[Run]) -> l
         elif missing:
             found.append(f"{arm}: no run at seed {_text(missing)}")
     return found
+
+
+def _world(where: str, run: Run, settings: Mapping[str, Any]) -> list[str]:
+    """A drawn seed is worth nothing if the world was drawn from another one; tables pool such runs as replicates."""
+    world = value_at(settings, "data.seed")
+    return [] if world == run.seed else [f"{where}: its world is data.seed={world}, not the replicate's"]
 
 
 def _dials(where: str, dials: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:

@@ -205,6 +205,7 @@ def write_run(
     about = {"experiment": experiment, "run_name": arm, "seed": seed}
     write_json(folder / "run.json", {**about, "rows": {"sft": row}})
     settings = copy.deepcopy(SETTINGS.get(arm, {})) | {"evaluation": {"contrasts": contrasts}} | changes
+    settings["data"] = {"seed": seed, **settings.get("data", {})}
     (folder / "config.yaml").write_text(yaml.safe_dump({"seed": seed, "run_name": arm, **settings}))
 
 
@@ -272,6 +273,12 @@ def test_runs_that_the_protocol_does_not_have_are_named(study):
         "full, seed 0: not one of the protocol's seeds",
         "lucky, seed 1234: the protocol has no such arm",
     ]
+
+
+def test_a_run_of_a_world_already_looked_at_is_named(study):
+    root, found = study
+    write_run(root, "full", 1234, data={"seed": 0})  # as `seed=1234 data.seed=0` leaves it
+    assert found() == ["full, seed 1234: its world is data.seed=0, not the replicate's"]
 
 
 def test_work_that_was_done_before_the_protocol_is_named(study):
