@@ -1,4 +1,4 @@
-"""The confirmatory study's seeds, its commands, and what departs from experiments/protocol.yaml in its runs."""
+"""The confirmatory study's seeds, its commands, and what departs from protocol.yaml in its runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import hydra
 from omegaconf import OmegaConf
 
 from experiments.protocol.check import departures, disagreements
-from experiments.protocol.commit import commit_of, listed_contrasts
+from experiments.protocol.commit import commit_of
 from experiments.protocol.read import read_protocol
 from tagpr import schema
 from tagpr.analysis.runs import find_runs
@@ -56,7 +56,7 @@ def _commands(root: Path, runs: Path) -> int:
     def compose(arm: str) -> dict[str, Any]:
         return composed(protocol.experiment, arm)
 
-    found = disagreements(protocol, listed_contrasts(root, commit, protocol.experiment), compose)
+    found = disagreements(protocol, compose)
     if found:
         print(f"These runs would depart from the protocol of {commit.sha[:12]}:", *found, sep="\n", file=sys.stderr)
         return 1
@@ -82,11 +82,11 @@ def composed(experiment: str, arm: str) -> dict[str, Any]:
 def _check(root: Path, runs: Path) -> int:
     protocol, commit = read_protocol(root), commit_of(root)
     seeds = commit.seeds(protocol.replicates)
-    listed = listed_contrasts(root, commit, protocol.experiment)
-    found = departures(protocol, listed, commit, seeds, find_runs(runs))
+    found = departures(protocol, commit, seeds, find_runs(runs))
     about = (
         f"Protocol of {commit.sha[:12]} ({commit.time.isoformat()}); arms: {len(protocol.arms)}; replicates: "
-        f"{len(seeds)}; contrasts: {len(listed)}; primary figure: {protocol.primary}, {protocol.decoding['primary']}."
+        f"{len(seeds)}; contrasts: {len(protocol.contrasts)}; primary figure: {protocol.primary}, "
+        f"{protocol.decoding['primary']}."
     )
     print(about, *found, f"{len(found) or 'No'} departure{'' if len(found) == 1 else 's'}.", sep="\n")
     return 1 if found else 0

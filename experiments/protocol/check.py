@@ -19,38 +19,34 @@ from tagpr.analysis.runs import Artifact, Run
 from tagpr.errors import UserError
 from tagpr.evaluation.statistics import MIN_REPLICATES, outcome
 
-Contrasts = Mapping[str, tuple[str, str]]  # name -> row and what it is tested against
 
-
-def disagreements(protocol: Protocol, listed: Contrasts, compose: Callable[[str], Mapping[str, Any]]) -> list[str]:
+def disagreements(protocol: Protocol, compose: Callable[[str], Mapping[str, Any]]) -> list[str]:
     """Where this code and its conf/ would not do what the protocol says.
 
     Args:
-        listed: the contrasts of the protocol's commit.
         compose: an arm's name -> its settings as they would run now.
     """
-    found = [*_rules(protocol), *_names(protocol, listed)]
+    found = _rules(protocol)
     for arm in protocol.arms:
         settings = compose(arm)
         found += _dials(f"conf/ for {arm}", protocol.dials_of(arm), settings)
-        found += _contrasts(f"conf/ for {arm}", listed, value_at(settings, "evaluation.contrasts") or {})
+        listed = value_at(settings, "evaluation.contrasts") or {}
+        rows = {name: (one["row"], one["against"]) for name, one in listed.items()}
+        found += _contrasts(f"conf/ for {arm}", protocol, rows)
     return list(dict.fromkeys(found))
 
 
-def departures(
-    protocol: Protocol, listed: Contrasts, commit: Commit, seeds: Sequence[int], runs: Sequence[Run]
-) -> list[str]:
+def departures(protocol: Protocol, commit: Commit, seeds: Sequence[int], runs: Sequence[Run]) -> list[str]:
     """Where finished runs of the protocol's experiment are not what it says.
 
     Args:
-        listed: the contrasts of the protocol's commit.
         seeds: of its replicates.
         runs: as found in a folder, of any experiment.
     Raises:
         UserError: a run has lost its settings.
     """
     own = [run for run in runs if run.experiment == protocol.experiment]
-    found = [*_rules(protocol), *_names(protocol, listed), *_missing(protocol, seeds, own)]
+    found = [*_rules(protocol), *_missing(protocol, seeds, own)]
     for run in own:
         where = f"{run.run_name}, seed {run.seed}"
         if run.run_name not in protocol.arms:
@@ -61,7 +57,7 @@ def departures(
         settings = _settings(run)
         found += _world(where, run, settings)
         found += _dials(where, protocol.dials_of(run.run_name), settings)
-        found += _contrasts(where, listed, value_at(settings, "evaluation.contrasts") or {})
+        found += _contrasts(where, protocol, run.contrasts)
         found += _decodings(where, protocol, run)
         found += _too_early(where, commit, run)
     for arm in protocol.arms:
@@ -103,12 +99,6 @@ def _rules(protocol: Protocol) -> list[str]:
     return found
 
 
-def _names(protocol: Protocol, listed: Contrasts) -> list[str]:
-    if set(protocol.contrasts) == set(listed):
-        return []
-    return [f"contrasts: the protocol names {_text(protocol.contrasts)}, conf/ in its commit lists {_text(listed)}"]
-
-
 def _missing(protocol: Protocol, seeds: Sequence[int], runs: Sequence[Run]) -> list[str]:
     there = {(run.run_name, run.seed) for run in runs}
     found = []
@@ -136,12 +126,11 @@ def _dials(where: str, dials: Mapping[str, Any], settings: Mapping[str, Any]) ->
     ]
 
 
-def _contrasts(where: str, listed: Contrasts, settings: Mapping[str, Any]) -> list[str]:
-    own = {name: (one["row"], one["against"]) for name, one in settings.items()}
+def _contrasts(where: str, protocol: Protocol, own: Mapping[str, tuple[str, str]]) -> list[str]:
     return [
-        f"{where}: contrast {name} is {_pair(own.get(name))}, in the protocol's commit {_pair(listed.get(name))}"
-        for name in dict.fromkeys([*listed, *own])
-        if own.get(name) != listed.get(name)
+        f"{where}: contrast {name} is {_pair(own.get(name))}, the protocol says {_pair(protocol.contrasts.get(name))}"
+        for name in dict.fromkeys([*protocol.contrasts, *own])
+        if own.get(name) != protocol.contrasts.get(name)
     ]
 
 
