@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -17,7 +16,7 @@ from tagpr.analysis.figures import RowFigures
 from tagpr.analysis.panel import GREEDY, SAMPLE
 from tagpr.analysis.runs import Artifact, Run
 from tagpr.errors import UserError
-from tagpr.evaluation.statistics import MIN_REPLICATES, outcome
+from tagpr.evaluation.statistics import ALPHA, MIN_REPLICATES
 
 
 def disagreements(protocol: Protocol, compose: Callable[[str], Mapping[str, Any]]) -> list[str]:
@@ -76,14 +75,9 @@ def _settings(run: Run) -> dict[str, Any]:
 
 def _rules(protocol: Protocol) -> list[str]:
     """The tables' own rules, which no setting turns."""
-
-    def holds(p: float) -> bool:
-        rules = {"interval_90": None, "margin": TIE_MARGIN, "num_replicates": MIN_REPLICATES}
-        return outcome(estimate=1.0, adjusted_p=p, **rules) == "holds"
-
     found = []
-    if not holds(protocol.alpha) or holds(math.nextafter(protocol.alpha, 1.0)):
-        found.append(f"alpha: the protocol says {protocol.alpha:g}, tables decide at another level")
+    if protocol.alpha != ALPHA:
+        found.append(f"alpha: the protocol says {protocol.alpha:g}, tables decide at {ALPHA:g}")
     if protocol.margin != TIE_MARGIN:
         found.append(f"margin: the protocol says {protocol.margin:g}, tables use {TIE_MARGIN:g}")
     if protocol.replicates < MIN_REPLICATES:

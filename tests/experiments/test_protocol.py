@@ -157,8 +157,8 @@ def test_the_rows_that_are_tested_are_of_arms_that_run():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"alpha": 0.04}, "alpha: the protocol says 0.04, tables decide at another level"),
-        ({"alpha": 0.06}, "alpha: the protocol says 0.06, tables decide at another level"),
+        ({"alpha": 0.04}, "alpha: the protocol says 0.04, tables decide at 0.05"),
+        ({"alpha": 0.06}, "alpha: the protocol says 0.06, tables decide at 0.05"),
         ({"margin": 0.02}, "margin: the protocol says 0.02, tables use 0.01"),
         ({"replicates": 9}, "replicates: the protocol says 9, tables claim nothing below 10"),
         ({"primary": "gap"}, "primary: the protocol says gap, which is no figure of the tables"),
