@@ -136,12 +136,12 @@ def test_no_seed_is_drawn_twice_and_none_is_one_that_people_type(monkeypatch):
 
 def test_conf_and_the_tables_agree_with_the_protocol():
     few = replace(PROTOCOL, arms={arm: PROTOCOL.arms[arm] for arm in ("full", "single_stage")})
-    assert disagreements(few, lambda arm: command.composed("lab", arm)) == []
+    assert disagreements(few, lambda arm: command.settings_of("lab", arm)) == []
 
 
 @pytest.mark.slow
 def test_conf_agrees_with_every_arm_of_the_protocol():
-    assert disagreements(PROTOCOL, lambda arm: command.composed("lab", arm)) == []
+    assert disagreements(PROTOCOL, lambda arm: command.settings_of("lab", arm)) == []
 
 
 def test_the_arms_are_those_of_the_sweep():
