@@ -22,23 +22,18 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from tagpr import schema
 from tagpr.command_help import help_text
+from tagpr.compose import conf_dir
 from tagpr.config_errors import CONFIG_ERRORS, check_added_keys, check_arguments, explain
 from tagpr.context import StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.cache import ArtifactCache
-from tagpr.pipeline.fingerprint import PACKAGE, FileHashes
+from tagpr.pipeline.fingerprint import FileHashes
 from tagpr.pipeline.graph import Graph, Stage, build_graph
 from tagpr.pipeline.rl_check import check_objective
 from tagpr.stopping import StopSignals
 
 # The disk's, not the program's.
 OUR_PLACES_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
-
-
-def conf_dir() -> Path:
-    """The checkout's `conf/`, or the copy inside an installed wheel."""
-    checkout = PACKAGE.parent / "conf"
-    return checkout if (checkout / "config.yaml").is_file() else PACKAGE / "conf"
 
 
 def main() -> None:

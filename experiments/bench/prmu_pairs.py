@@ -36,7 +36,7 @@ from transformers import PreTrainedModel, Qwen3ForSequenceClassification
 from experiments.bench.bodies import arguments, make_tokenizer, report, settle
 from experiments.bench.loops import PauseAfterSteps, our_loop, our_optimizer, their_arguments
 from experiments.bench.turns import Side, alternate, compared
-from tagpr import schema
+from tagpr.compose import composed
 from tagpr.lm.attention import TWO_PART
 from tagpr.lm.backbone import ShippedBackbone
 from tagpr.markup import escape
@@ -46,7 +46,6 @@ from tagpr.prmu.module import PrmuModule
 from tagpr.prmu.pairs.shared_query import shared_query_pairs
 from tagpr.prmu.text_encoder import TextEncoder
 from tagpr.prmu.texts import Exchange, Pasted
-from tagpr.run import conf_dir
 from tagpr.types import PreferencePair
 
 HISTORY_TOKENS = 512  # room enough for all entries
@@ -72,11 +71,7 @@ class Steps:
 
 def settings(arch: str) -> DictConfig:
     """Of conf/: the demo's world and PRMU."""
-    schema.register()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("config", overrides=["experiment=demo", f"prmu/arch={arch}"])
-    OmegaConf.resolve(cfg)
-    return cfg
+    return composed(["experiment=demo", f"prmu/arch={arch}"])
 
 
 def make_steps(cfg: DictConfig) -> Steps:

@@ -29,25 +29,20 @@ from typing import Any
 import hydra
 import torch
 import transformers
-from omegaconf import OmegaConf
 
-from tagpr import schema
+from tagpr.compose import composed
 from tagpr.lm.attention import TWO_PART
 from tagpr.lm.backbone import ShippedBackbone
 from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.text_encoder import FrozenEncoder, TextEncoder
 from tagpr.prmu.texts import Exchange, History
-from tagpr.run import conf_dir
 
 Turn = Callable[[int], object]  # by the turn's number
 
 
 def build(arch: str, *, max_tokens: int | None = None) -> PrmuModel:
     """An untrained PRMU with the settings of conf/."""
-    schema.register()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("config", overrides=[f"prmu/arch={arch}"])
-    OmegaConf.resolve(cfg)
+    cfg = composed([f"prmu/arch={arch}"])
     backbone = ShippedBackbone(dtype="float32", attention=TWO_PART)
     encoder = TextEncoder(
         backbone=backbone.policy().base_model,  # pyright: ignore[reportArgumentType]

@@ -33,12 +33,12 @@ from transformers import PreTrainedModel
 
 from experiments.bench.bodies import as_text, make_model, make_tokenizer, settle, token_lists
 from experiments.bench.loops import their_arguments
+from tagpr.compose import conf_dir
 from tagpr.lm.batches import GroupedBatch
 from tagpr.lm.forward import completion_logprobs
 from tagpr.rl.advantages import group, group_mean
 from tagpr.rl.losses import LossBatch, PolicyLoss, WindowCounts, dapo, dr_grpo, grpo, gspo
 from tagpr.rl.rewards.combine import Rewards
-from tagpr.run import conf_dir
 
 SIZE = "1.0M"
 PROMPTS = (9, 30, 17)  # tokens of each; B = 3

@@ -1,4 +1,4 @@
-"""The confirmatory study's seeds, its commands, and what departs from experiments/protocol.yaml in its runs."""
+"""The confirmatory study's seeds, its commands, and what departs from protocol.yaml in its runs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import OmegaConf
-
 from experiments.protocol.check import departures, disagreements
-from experiments.protocol.commit import commit_of, listed_contrasts
+from experiments.protocol.commit import commit_of
 from experiments.protocol.read import read_protocol
-from tagpr import schema
 from tagpr.analysis.runs import find_runs
+from tagpr.compose import composed
 from tagpr.errors import UserError
-from tagpr.run import conf_dir
 from tagpr.run_folder import plain
 
 ROOT = Path(__file__).parents[2]
@@ -53,10 +49,7 @@ def _commands(root: Path, runs: Path) -> int:
     """One line per replicate: each can go to another machine, and the same line goes on after a kill."""
     protocol, commit = read_protocol(root), commit_of(root)
 
-    def compose(arm: str) -> dict[str, Any]:
-        return composed(protocol.experiment, arm)
-
-    found = disagreements(protocol, listed_contrasts(root, commit, protocol.experiment), compose)
+    found = disagreements(protocol, lambda arm: settings_of(protocol.experiment, arm))
     if found:
         print(f"These runs would depart from the protocol of {commit.sha[:12]}:", *found, sep="\n", file=sys.stderr)
         return 1
@@ -70,23 +63,19 @@ def _commands(root: Path, runs: Path) -> int:
     return 0
 
 
-def composed(experiment: str, arm: str) -> dict[str, Any]:
+def settings_of(experiment: str, arm: str) -> dict[str, Any]:
     """The settings of one arm as they would run now."""
-    schema.register()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("config", overrides=[f"experiment={experiment}", f"ablation={arm}"])
-    OmegaConf.resolve(cfg)
-    return plain(cfg)
+    return plain(composed([f"experiment={experiment}", f"ablation={arm}"]))
 
 
 def _check(root: Path, runs: Path) -> int:
     protocol, commit = read_protocol(root), commit_of(root)
     seeds = commit.seeds(protocol.replicates)
-    listed = listed_contrasts(root, commit, protocol.experiment)
-    found = departures(protocol, listed, commit, seeds, find_runs(runs))
+    found = departures(protocol, commit, seeds, find_runs(runs))
     about = (
         f"Protocol of {commit.sha[:12]} ({commit.time.isoformat()}); arms: {len(protocol.arms)}; replicates: "
-        f"{len(seeds)}; contrasts: {len(listed)}; primary figure: {protocol.primary}, {protocol.decoding['primary']}."
+        f"{len(seeds)}; contrasts: {len(protocol.contrasts)}; primary figure: {protocol.primary}, "
+        f"{protocol.decoding['primary']}."
     )
     print(about, *found, f"{len(found) or 'No'} departure{'' if len(found) == 1 else 's'}.", sep="\n")
     return 1 if found else 0

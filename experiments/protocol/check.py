@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
@@ -17,40 +16,36 @@ from tagpr.analysis.figures import RowFigures
 from tagpr.analysis.panel import GREEDY, SAMPLE
 from tagpr.analysis.runs import Artifact, Run
 from tagpr.errors import UserError
-from tagpr.evaluation.statistics import MIN_REPLICATES, outcome
-
-Contrasts = Mapping[str, tuple[str, str]]  # name -> row and what it is tested against
+from tagpr.evaluation.statistics import ALPHA, MIN_REPLICATES
 
 
-def disagreements(protocol: Protocol, listed: Contrasts, compose: Callable[[str], Mapping[str, Any]]) -> list[str]:
+def disagreements(protocol: Protocol, compose: Callable[[str], Mapping[str, Any]]) -> list[str]:
     """Where this code and its conf/ would not do what the protocol says.
 
     Args:
-        listed: the contrasts of the protocol's commit.
         compose: an arm's name -> its settings as they would run now.
     """
-    found = [*_rules(protocol), *_names(protocol, listed)]
+    found = _rules(protocol)
     for arm in protocol.arms:
         settings = compose(arm)
         found += _dials(f"conf/ for {arm}", protocol.dials_of(arm), settings)
-        found += _contrasts(f"conf/ for {arm}", listed, value_at(settings, "evaluation.contrasts") or {})
+        listed = value_at(settings, "evaluation.contrasts") or {}
+        rows = {name: (one["row"], one["against"]) for name, one in listed.items()}
+        found += _contrasts(f"conf/ for {arm}", protocol, rows)
     return list(dict.fromkeys(found))
 
 
-def departures(
-    protocol: Protocol, listed: Contrasts, commit: Commit, seeds: Sequence[int], runs: Sequence[Run]
-) -> list[str]:
+def departures(protocol: Protocol, commit: Commit, seeds: Sequence[int], runs: Sequence[Run]) -> list[str]:
     """Where finished runs of the protocol's experiment are not what it says.
 
     Args:
-        listed: the contrasts of the protocol's commit.
         seeds: of its replicates.
         runs: as found in a folder, of any experiment.
     Raises:
         UserError: a run has lost its settings.
     """
     own = [run for run in runs if run.experiment == protocol.experiment]
-    found = [*_rules(protocol), *_names(protocol, listed), *_missing(protocol, seeds, own)]
+    found = [*_rules(protocol), *_missing(protocol, seeds, own)]
     for run in own:
         where = f"{run.run_name}, seed {run.seed}"
         if run.run_name not in protocol.arms:
@@ -59,8 +54,9 @@ def departures(
         if run.seed not in seeds:
             found.append(f"{where}: not one of the protocol's seeds")
         settings = _settings(run)
+        found += _world(where, run, settings)
         found += _dials(where, protocol.dials_of(run.run_name), settings)
-        found += _contrasts(where, listed, value_at(settings, "evaluation.contrasts") or {})
+        found += _contrasts(where, protocol, run.contrasts)
         found += _decodings(where, protocol, run)
         found += _too_early(where, commit, run)
     for arm in protocol.arms:
@@ -79,14 +75,9 @@ def _settings(run: Run) -> dict[str, Any]:
 
 def _rules(protocol: Protocol) -> list[str]:
     """The tables' own rules, which no setting turns."""
-
-    def holds(p: float) -> bool:
-        rules = {"interval_90": None, "margin": TIE_MARGIN, "num_replicates": MIN_REPLICATES}
-        return outcome(estimate=1.0, adjusted_p=p, **rules) == "holds"
-
     found = []
-    if not holds(protocol.alpha) or holds(math.nextafter(protocol.alpha, 1.0)):
-        found.append(f"alpha: the protocol says {protocol.alpha:g}, tables decide at another level")
+    if protocol.alpha != ALPHA:
+        found.append(f"alpha: the protocol says {protocol.alpha:g}, tables decide at {ALPHA:g}")
     if protocol.margin != TIE_MARGIN:
         found.append(f"margin: the protocol says {protocol.margin:g}, tables use {TIE_MARGIN:g}")
     if protocol.replicates < MIN_REPLICATES:
@@ -102,12 +93,6 @@ def _rules(protocol: Protocol) -> list[str]:
     return found
 
 
-def _names(protocol: Protocol, listed: Contrasts) -> list[str]:
-    if set(protocol.contrasts) == set(listed):
-        return []
-    return [f"contrasts: the protocol names {_text(protocol.contrasts)}, conf/ in its commit lists {_text(listed)}"]
-
-
 def _missing(protocol: Protocol, seeds: Sequence[int], runs: Sequence[Run]) -> list[str]:
     there = {(run.run_name, run.seed) for run in runs}
     found = []
@@ -120,6 +105,12 @@ def _missing(protocol: Protocol, seeds: Sequence[int], runs: Sequence[Run]) -> l
     return found
 
 
+def _world(where: str, run: Run, settings: Mapping[str, Any]) -> list[str]:
+    """A drawn seed is worth nothing if the world was drawn from another one; tables pool such runs as replicates."""
+    world = value_at(settings, "data.seed")
+    return [] if world == run.seed else [f"{where}: its world is data.seed={world}, not the replicate's"]
+
+
 def _dials(where: str, dials: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     values = {path: (wanted, value_at(settings, path)) for path, wanted in dials.items()}
     return [
@@ -129,12 +120,11 @@ def _dials(where: str, dials: Mapping[str, Any], settings: Mapping[str, Any]) ->
     ]
 
 
-def _contrasts(where: str, listed: Contrasts, settings: Mapping[str, Any]) -> list[str]:
-    own = {name: (one["row"], one["against"]) for name, one in settings.items()}
+def _contrasts(where: str, protocol: Protocol, own: Mapping[str, tuple[str, str]]) -> list[str]:
     return [
-        f"{where}: contrast {name} is {_pair(own.get(name))}, in the protocol's commit {_pair(listed.get(name))}"
-        for name in dict.fromkeys([*listed, *own])
-        if own.get(name) != listed.get(name)
+        f"{where}: contrast {name} is {_pair(own.get(name))}, the protocol says {_pair(protocol.contrasts.get(name))}"
+        for name in dict.fromkeys([*protocol.contrasts, *own])
+        if own.get(name) != protocol.contrasts.get(name)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The commit that fixed the protocol: its time, the seeds drawn from it, and what conf/ said in it."""
+"""The commit that fixed the protocol: its time, and the seeds drawn from it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
-
-import yaml
 
 from experiments.protocol.read import PLACE
 from tagpr.errors import UserError
@@ -49,14 +47,6 @@ def commit_of(root: Path) -> Commit:
     if not found:
         raise UserError(f"{root / PLACE} is in no commit. Commit it before any run.")
     return Commit(sha=found[0], time=datetime.fromisoformat(found[1]))
-
-
-def listed_contrasts(root: Path, commit: Commit, experiment: str) -> dict[str, tuple[str, str]]:
-    """Name -> row and what it is tested against, as conf/ listed them in the protocol's commit."""
-    everywhere = yaml.safe_load(_git(root, "show", f"{commit.sha}:conf/evaluation/default.yaml"))
-    here = yaml.safe_load(_git(root, "show", f"{commit.sha}:conf/experiment/{experiment}.yaml"))
-    listed = {**everywhere.get("contrasts", {}), **here.get("evaluation", {}).get("contrasts", {})}
-    return {name: (one["row"], one["against"]) for name, one in listed.items()}
 
 
 def _git(root: Path, *arguments: str) -> str:

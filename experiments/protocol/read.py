@@ -1,4 +1,4 @@
-"""experiments/protocol.yaml as an object."""
+"""protocol.yaml as an object."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from tagpr.errors import BadInputError
 
-PLACE = Path("experiments/protocol.yaml")  # in the checkout
+PLACE = Path("experiments/protocol/protocol.yaml")  # in the checkout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Protocol:
     replicates: int
     primary: str  # a field of tagpr.analysis.figures.RowFigures
     decoding: Mapping[str, str]  # primary, beside -> a decoding
-    contrasts: tuple[str, ...]
+    contrasts: Mapping[str, tuple[str, str]]  # name -> row and what it is tested against
     alpha: float
     margin: float
     dials: Mapping[str, Any]  # of the arm that changes none
@@ -37,14 +37,17 @@ def read_protocol(root: Path) -> Protocol:
     """The protocol of a checkout.
 
     Raises:
-        BadInputError: it lacks an entry, or has one that nothing reads.
+        BadInputError: it lacks an entry, or has one that nothing reads; a contrast is not of two rows.
     """
     raw: Any = OmegaConf.to_container(OmegaConf.load(root / PLACE))
     expected, given = {field.name for field in fields(Protocol)}, set(raw)
     if expected != given:
         wrong = [f"no {name}" for name in sorted(expected - given)] + [f"unknown {n}" for n in sorted(given - expected)]
         raise BadInputError(f"{root / PLACE}: {', '.join(wrong)}. Expected exactly {', '.join(sorted(expected))}.")
-    return Protocol(**{**raw, "contrasts": tuple(raw["contrasts"])})
+    contrasts = raw["contrasts"]
+    if not isinstance(contrasts, dict) or any(not isinstance(r, list) or len(r) != 2 for r in contrasts.values()):
+        raise BadInputError(f"{root / PLACE}: contrasts is {contrasts}, expected name: [row, against] for each.")
+    return Protocol(**{**raw, "contrasts": {name: (row, against) for name, (row, against) in contrasts.items()}})
 
 
 def value_at(settings: Mapping[str, Any], path: str) -> Any:

@@ -104,16 +104,9 @@ def main() -> int:
     parser.add_argument("records", type=Path, help="folder of a finished records stage of experiment=demo")
     parser.add_argument("--questions", type=int, default=200, help="of each task (default: %(default)s)")
     given = parser.parse_args()
-    import hydra
-    from omegaconf import OmegaConf
+    from tagpr.compose import composed
 
-    from tagpr import schema
-    from tagpr.run import conf_dir
-
-    schema.register()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="probes"):
-        cfg = hydra.compose("config", overrides=["experiment=demo"])
-    OmegaConf.resolve(cfg)
+    cfg = composed(["experiment=demo"])
     score = cfg.reward.terms.tag.score
     by_task = {
         task: scores(

@@ -7,7 +7,7 @@ from tagpr.pipeline.ledger import NAME, read_ledger
 
 
 def ledger_lines(comparison: Comparison) -> list[str]:
-    """One line per runs folder that keeps a ledger; none elsewhere.
+    """One line per runs folder that keeps a ledger, and one on what no ledger holds; none without a ledger.
 
     The whole folder is counted: looks that other tables came from are looks at these people all the same.
     """
@@ -16,8 +16,6 @@ def ledger_lines(comparison: Comparison) -> list[str]:
     ledgers = [read_ledger(place) for place in places if place.is_file()]
     if not ledgers:
         return []
-    known = {line["fingerprint"] for lines, _ in ledgers for line in lines}
-    absent = len(_shown(comparison) - known)
     found = []
     for lines, damaged in ledgers:
         text = (
@@ -27,9 +25,13 @@ def ledger_lines(comparison: Comparison) -> list[str]:
         )
         if damaged:
             text += f" Lines that cannot be read, not counted: {damaged}."
-        if absent:
-            text += f" Of this table's evaluations {absent} are not in it: made before it was kept, or elsewhere."
         found.append(text)
+    known = {line["fingerprint"] for lines, _ in ledgers for line in lines}
+    if absent := len(_shown(comparison) - known):
+        found.append(
+            f"Of this table's evaluations on test people {absent} are in no ledger: made before one was kept, or "
+            "elsewhere."
+        )
     return found
 
 

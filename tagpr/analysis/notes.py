@@ -15,7 +15,7 @@ from tagpr.analysis.memorisation import memorisation_lines
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, NUM_RESAMPLES
 from tagpr.analysis.runs import Artifact, Evaluation, Row
 from tagpr.evaluation.references import NAMES
-from tagpr.evaluation.statistics import MIN_PEOPLE, MIN_REPLICATES
+from tagpr.evaluation.statistics import ALPHA, MIN_PEOPLE, MIN_REPLICATES
 from tagpr.storage import read_json
 
 MANY_FAILURES = 0.05
@@ -251,8 +251,9 @@ def contrast_definition(comparison: Comparison) -> str:
     return (
         "Difference of greedy scores on the questions that both rows answered. p: sign-flip over replicates, two-sided "
         f"(with R replicates not below 2/2^R){people}. Holm and an outcome stand only where evaluation.contrasts "
-        f"listed the contrast before the runs: {family}. holds / fails: adjusted p <= .05; tie: the 90 % interval lies "
-        f"within +-{TIE_MARGIN:g} of the score; undecided: neither, or fewer than {MIN_REPLICATES} replicates."
+        f"listed the contrast before the runs: {family}. holds / fails: adjusted p <= {ALPHA:g}; tie: the 90 % "
+        f"interval lies within +-{TIE_MARGIN:g} of the score; undecided: neither, or fewer than {MIN_REPLICATES} "
+        "replicates."
     )
 
 

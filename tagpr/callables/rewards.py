@@ -158,21 +158,14 @@ def compose_rewards(settings: Sequence[str]) -> tuple[RewardSettings, TagVocabul
 
 @cache
 def _composed(settings: tuple[str, ...]) -> DictConfig:
-    import hydra
     from hydra.core.global_hydra import GlobalHydra
 
-    from tagpr import schema
-    from tagpr.config_errors import CONFIG_ERRORS, explain
-    from tagpr.run import conf_dir
+    from tagpr.compose import composed
 
-    schema.register()
     # The other trainer may itself be a Hydra program: its state is put aside, and comes back.
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="tagpr-rewards"):
-            return hydra.compose("config", overrides=list(settings))
-    except CONFIG_ERRORS as error:
-        raise UserError(explain(error, list(settings), conf_dir())) from None
+        return composed(settings)
     finally:
         GlobalHydra.instance().hydra = outer

@@ -17,6 +17,7 @@ Statistic = Callable[[Array], Array]  # means (S, T, K) -> one value per resampl
 
 MIN_PEOPLE = 20  # fewer than this many people give per-person values, not an interval
 MIN_REPLICATES = 10  # fewer than this many replicates decide nothing
+ALPHA = 0.05  # an adjusted p up to here decides
 _CHUNK_FLOATS = 4_000_000
 _CACHED_COUNTERS = 20_000
 
@@ -228,13 +229,13 @@ def outcome(
 ) -> str:
     """`holds`, `fails`, `tie` or `undecided` for the claim that a difference is positive.
 
-    With fewer than MIN_REPLICATES replicates always `undecided`.
+    With fewer than MIN_REPLICATES replicates always `undecided`; holds or fails with adjusted_p <= ALPHA.
     A tie is shown, not inferred from a large p: both one-sided tests against the margin pass, that is the 90 %
     interval lies inside it (TOST, Schuirmann 1987).
     """
     if num_replicates < MIN_REPLICATES:
         return "undecided"
-    if adjusted_p <= 0.05:
+    if adjusted_p <= ALPHA:
         return "holds" if estimate > 0 else "fails"
     if interval_90 is not None and -margin < interval_90[0] and interval_90[1] < margin:
         return "tie"

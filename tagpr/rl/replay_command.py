@@ -140,7 +140,7 @@ def _built(node: Mapping[str, Any]) -> Callable[..., Any]:
     import yaml
     from hydra.utils import instantiate
 
-    from tagpr.run import conf_dir
+    from tagpr.compose import conf_dir
 
     options = [path for group in GROUPS for path in (conf_dir() / group).glob("*.yaml")]
     known = {target for path in options for target in _targets(yaml.safe_load(path.read_text(encoding="utf-8")))}
@@ -161,19 +161,14 @@ def _targets(node: object) -> list[str]:
 
 def _option(group: str, option: str, place: Callable[[Any], Any]) -> Callable[..., Any]:
     """An option of a config group, built."""
-    import hydra
     from omegaconf import OmegaConf
 
-    from tagpr import schema
-    from tagpr.run import conf_dir
+    from tagpr.compose import composed, conf_dir
 
     options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
     if option not in options:
         raise UserError(f"{group}={option}: there is no such option. Options of {group}: {', '.join(options)}.")
-    schema.register()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="tagpr-replay"):
-        cfg = hydra.compose("config", overrides=[f"{group}={option}"])
-    node = OmegaConf.to_container(place(cfg), resolve=True)
+    node = OmegaConf.to_container(place(composed([f"{group}={option}"])))
     assert isinstance(node, dict), "an option is a mapping"
     return _built({str(name): value for name, value in node.items()})
 

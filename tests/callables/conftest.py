@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import hydra
 import pytest
 import torch
 from hydra.utils import instantiate
@@ -12,18 +11,16 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, Qwen3Config
 from transformers.models.qwen3 import Qwen3Model
 
-from tagpr import schema
+from tagpr.compose import composed
 from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.reward import RewardReferences, ScaleSample
 from tagpr.prmu.text_encoder import TextEncoder
-from tagpr.run import conf_dir
 from tagpr.storage import write_json, write_records
 from tagpr.types import ProfileEntry, Record
 
 
 def small_model() -> PrmuModel:
     torch.manual_seed(0)
-    schema.register()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     inner = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(["<|endoftext|>", *alphabet])}, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -33,8 +30,7 @@ def small_model() -> PrmuModel:
         vocab_size=len(tokenizer), hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
         num_key_value_heads=1, head_dim=8, max_position_embeddings=128, pad_token_id=0,
     )  # fmt: skip
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="test"):
-        arch = instantiate(hydra.compose("config", overrides=["prmu.arch.dim=12"]).prmu.arch)
+    arch = instantiate(composed(["prmu.arch.dim=12"]).prmu.arch)
     encoder = TextEncoder(backbone=Qwen3Model(config), tokenizer=tokenizer, max_tokens=64, batch_tokens=256)
     return PrmuModel(encoder=encoder, arch=arch(hidden_size=16), max_entries=4, temperature=0.5)
 

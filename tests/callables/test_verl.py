@@ -90,7 +90,7 @@ def test_inside_another_hydra_program(row):
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
-    from tagpr.run import conf_dir
+    from tagpr.compose import conf_dir
 
     verl._opened.cache_clear()
     with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="outer"):

@@ -11,7 +11,6 @@ import re
 from functools import cache
 from pathlib import Path
 
-import hydra
 import pytest
 import yaml
 from hydra.utils import get_class, get_object
@@ -19,11 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from tagpr import config_errors, schema
 from tagpr.command_help import config_groups, help_text
+from tagpr.compose import composed, conf_dir
 from tagpr.config_errors import CONFIG_ERRORS, check_added_keys, check_arguments, explain
+from tagpr.errors import UserError
 from tagpr.pipeline import execute
 from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, digest
 from tagpr.pipeline.graph import Graph, Stage, build_graph
-from tagpr.run import conf_dir
 from tagpr.run_folder import run_key
 
 CONF = conf_dir()
@@ -52,11 +52,7 @@ NEEDS = {
 
 @cache
 def compose(*overrides: str) -> DictConfig:
-    schema.register()
-    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = hydra.compose("config", overrides=list(overrides))
-    OmegaConf.resolve(cfg)
-    return cfg
+    return composed(overrides)
 
 
 def preset(experiment: str, ablation: str) -> tuple[str, ...]:
@@ -361,9 +357,9 @@ def message(*arguments: str) -> str:
         check_arguments(arguments, CONF)
         check_added_keys(compose(*arguments))
 
-    with pytest.raises(CONFIG_ERRORS) as caught:
+    with pytest.raises((UserError, *CONFIG_ERRORS)) as caught:
         attempt()
-    text = explain(caught.value, arguments, CONF)
+    text = str(caught.value) if isinstance(caught.value, UserError) else explain(caught.value, arguments, CONF)
     assert "\n" not in text
     assert not re.search(r"schema_|_target_|Traceback", text)
     return text

@@ -8,12 +8,11 @@ import hydra
 import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 
 from tagpr import schema
+from tagpr.compose import composed, conf_dir
 from tagpr.pipeline.rl_check import check_objective
 from tagpr.prmu.pairs import MIX_KEYS
-from tagpr.run import conf_dir
 
 
 def params(sweep: str) -> dict[str, list[str]]:
@@ -40,10 +39,7 @@ def test_beta_and_gamma_go_around_the_frozen_weights() -> None:
 
 @pytest.mark.parametrize("ablation", ["segment_credit", "segment_truth", "tag_gate_all"])
 def test_the_ablations_of_the_objective_contradict_nothing(ablation: str) -> None:
-    schema.register()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("config", overrides=[f"ablation={ablation}"])
-    OmegaConf.resolve(cfg)
+    cfg = composed([f"ablation={ablation}"])
     check_objective(cfg)
     assert cfg.run_name == ablation
 

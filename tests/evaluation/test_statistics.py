@@ -85,6 +85,8 @@ def test_holm_never_lowers_and_keeps_the_order(p_values):
     [
         (0.02, 0.01, (0.01, 0.03), "holds"),
         (-0.02, 0.01, (-0.03, -0.01), "fails"),
+        (0.02, 0.05, (0.01, 0.03), "holds"),  # the level itself
+        (0.02, 0.0501, (0.01, 0.03), "undecided"),
         (0.001, 0.6, (-0.009, 0.009), "tie"),
         (0.001, 0.6, (-0.011, 0.009), "undecided"),
         (0.001, 0.6, None, "undecided"),

@@ -6,18 +6,15 @@ import shutil
 import threading
 from pathlib import Path
 
-import hydra
 import pytest
-from omegaconf import OmegaConf
 
-from tagpr import schema
+from tagpr.compose import composed
 from tagpr.context import SilentProgress
 from tagpr.pipeline.cache import ArtifactCache
 from tagpr.pipeline.execute import Executor
 from tagpr.pipeline.fingerprint import FileHashes
 from tagpr.pipeline.graph import build_graph
 from tagpr.pipeline.ledger import NAME, Ledger
-from tagpr.run import conf_dir
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 MAKER = runpy.run_path(str(FIXTURES / "make_lamp_mini.py"))
@@ -38,12 +35,8 @@ def evaluated(tmp_path_factory):
     )  # fmt: skip
 
     def evaluate(*overrides: str) -> Path:
-        schema.register()
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = hydra.compose("config", overrides=[
-                "experiment=lamp_small", f"data.root={root}", "evaluation.decodings.greedy.max_new_tokens=6", *overrides
-            ])  # fmt: skip
-        OmegaConf.resolve(cfg)
+        few = "evaluation.decodings.greedy.max_new_tokens=6"
+        cfg = composed(["experiment=lamp_small", f"data.root={root}", few, *overrides])
         graph = build_graph(cfg, FileHashes(runs / "hashes.json"), lambda ablation: cfg)
         stage = next(row for row in graph.rows if row.name == "base").stages["greedy"]
         executor.run(stage.inputs["records"], force=False)

@@ -16,7 +16,7 @@ import yaml
 from experiments.protocol import __main__ as command
 from experiments.protocol import commit as commit_module
 from experiments.protocol.check import departures, disagreements
-from experiments.protocol.commit import Commit, commit_of, listed_contrasts
+from experiments.protocol.commit import Commit, commit_of
 from experiments.protocol.read import PLACE, Protocol, read_protocol, value_at
 from tagpr.analysis.runs import find_runs
 from tagpr.errors import BadInputError, UserError
@@ -27,12 +27,11 @@ PROTOCOL = read_protocol(ROOT)
 COMMITTED = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 SMALL = Protocol(
     experiment="lab", replicates=10, primary="gap_closed", decoding={"primary": "greedy", "beside": "sample"},
-    contrasts=("prmu",), alpha=0.05, margin=0.01,
+    contrasts={"prmu": ("full/rl_exploratory", "no_prmu/rl_exploratory")}, alpha=0.05, margin=0.01,
     dials={"sft": {"steps": 200, "rate": 0.002}, "rl": {"stages": {"guided": {"share": 0.5}}, "cap": None}},
     arms={"full": {}, "single": {"rl": {"stages": {"guided": None, "single": {"share": 1.0}}}}},
 )  # fmt: skip
 PINNED = [912940, 527096, 338961]
-LISTED = {"prmu": ("full/rl_exploratory", "no_prmu/rl_exploratory")}
 CONTRASTS = {"prmu": {"row": "full/rl_exploratory", "against": "no_prmu/rl_exploratory"}}
 SETTINGS = {
     "full": {"sft": {"steps": 200, "rate": 0.002}, "rl": {"stages": {"guided": {"share": 0.5}}, "cap": None}},
@@ -58,9 +57,18 @@ def test_a_path_that_leads_nowhere_has_no_value():
 
 @pytest.mark.parametrize("text, message", [("experiment: lab", "no alpha"), ("alfa: 0.05", "unknown alfa")])
 def test_a_file_with_other_entries_is_refused(text, message, tmp_path):
-    (tmp_path / PLACE).parent.mkdir()
+    (tmp_path / PLACE).parent.mkdir(parents=True)
     (tmp_path / PLACE).write_text(text)
     with pytest.raises(BadInputError, match=message):
+        read_protocol(tmp_path)
+
+
+@pytest.mark.parametrize("contrasts", [["guided"], {"guided": "sft"}, {"guided": ["rl_guided", "sft", "base"]}])
+def test_a_contrast_is_of_two_rows(contrasts, tmp_path):
+    raw = yaml.safe_load((ROOT / PLACE).read_text()) | {"contrasts": contrasts}
+    (tmp_path / PLACE).parent.mkdir(parents=True)
+    (tmp_path / PLACE).write_text(yaml.safe_dump(raw))
+    with pytest.raises(BadInputError, match=r"expected name: \[row, against\] for each"):
         read_protocol(tmp_path)
 
 
@@ -76,14 +84,11 @@ def git(root: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """A repository with conf/ as it is and a protocol of one arm, committed."""
+    """A repository with a protocol of one arm, committed."""
     root = tmp_path / "checkout"
-    for place in ("conf/evaluation/default.yaml", "conf/experiment/lab.yaml"):
-        (root / place).parent.mkdir(parents=True)
-        shutil.copy(ROOT / place, root / place)
     raw = yaml.safe_load((ROOT / PLACE).read_text())
     raw |= {"arms": {"full": {}}, "dials": {"data": {"size": "small"}, "evaluation": {"people": {"splits": ["test"]}}}}
-    (root / PLACE).parent.mkdir()
+    (root / PLACE).parent.mkdir(parents=True)
     (root / PLACE).write_text(yaml.safe_dump(raw))
     git(root, "init", "-q")
     git(root, "add", ".")
@@ -126,31 +131,17 @@ def test_no_seed_is_drawn_twice_and_none_is_one_that_people_type(monkeypatch):
     assert sorted(Commit(sha="a" * 40, time=COMMITTED).seeds(12)) == list(range(1000, 1012))
 
 
-def test_contrasts_are_those_of_the_commit_and_not_of_the_day(checkout):
-    lab = checkout / "conf" / "experiment" / "lab.yaml"
-    lab.write_text(lab.read_text().replace("no_prmu/rl_exploratory", "no_prmu/rl_guided"))
-    found = listed_contrasts(checkout, commit_of(checkout), "lab")
-    assert list(found) == list(PROTOCOL.contrasts)
-    assert found["prmu"] == ("full/rl_exploratory", "no_prmu/rl_exploratory")
-    assert found["guided"] == ("rl_guided", "sft")
-
-
 # --- conf/ and the tables --------------------------------------------------------------------------------------------
-
-
-def in_conf() -> dict[str, tuple[str, str]]:
-    contrasts = command.composed("lab", "full")["evaluation"]["contrasts"]
-    return {name: (one["row"], one["against"]) for name, one in contrasts.items()}
 
 
 def test_conf_and_the_tables_agree_with_the_protocol():
     few = replace(PROTOCOL, arms={arm: PROTOCOL.arms[arm] for arm in ("full", "single_stage")})
-    assert disagreements(few, in_conf(), lambda arm: command.composed("lab", arm)) == []
+    assert disagreements(few, lambda arm: command.settings_of("lab", arm)) == []
 
 
 @pytest.mark.slow
 def test_conf_agrees_with_every_arm_of_the_protocol():
-    assert disagreements(PROTOCOL, in_conf(), lambda arm: command.composed("lab", arm)) == []
+    assert disagreements(PROTOCOL, lambda arm: command.settings_of("lab", arm)) == []
 
 
 def test_the_arms_are_those_of_the_sweep():
@@ -159,19 +150,18 @@ def test_the_arms_are_those_of_the_sweep():
 
 
 def test_the_rows_that_are_tested_are_of_arms_that_run():
-    named = {row.partition("/")[0] for pair in in_conf().values() for row in pair if "/" in row}
+    named = {row.partition("/")[0] for pair in PROTOCOL.contrasts.values() for row in pair if "/" in row}
     assert named <= set(PROTOCOL.arms)
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"alpha": 0.04}, "alpha: the protocol says 0.04, tables decide at another level"),
-        ({"alpha": 0.06}, "alpha: the protocol says 0.06, tables decide at another level"),
+        ({"alpha": 0.04}, "alpha: the protocol says 0.04, tables decide at 0.05"),
+        ({"alpha": 0.06}, "alpha: the protocol says 0.06, tables decide at 0.05"),
         ({"margin": 0.02}, "margin: the protocol says 0.02, tables use 0.01"),
         ({"replicates": 9}, "replicates: the protocol says 9, tables claim nothing below 10"),
         ({"primary": "gap"}, "primary: the protocol says gap, which is no figure of the tables"),
-        ({"contrasts": ("prmu", "tags")}, "contrasts: the protocol names prmu, tags, conf/ in its commit lists prmu"),
         (
             {"decoding": {"primary": "sample", "beside": "greedy"}},
             "decoding: the protocol says {'primary': 'sample', 'beside': 'greedy'}, tables have greedy, and sample "
@@ -181,8 +171,18 @@ def test_the_rows_that_are_tested_are_of_arms_that_run():
 )
 def test_what_the_tables_would_do_otherwise_is_said(change, message):
     settings = {arm: {**own, "evaluation": {"contrasts": CONTRASTS}} for arm, own in SETTINGS.items()}
-    assert disagreements(SMALL, LISTED, settings.__getitem__) == []
-    assert disagreements(replace(SMALL, **change), LISTED, settings.__getitem__) == [message]
+    assert disagreements(SMALL, settings.__getitem__) == []
+    assert disagreements(replace(SMALL, **change), settings.__getitem__) == [message]
+
+
+def test_a_contrast_that_conf_lists_otherwise_is_said():
+    settings = {**SETTINGS["full"], "evaluation": {"contrasts": CONTRASTS}}
+    rows = {"prmu": ("full/rl_exploratory", "sft"), "tags": ("full/rl_exploratory", "base")}
+    assert disagreements(replace(SMALL, contrasts=rows, arms={"full": {}}), lambda arm: settings) == [
+        "conf/ for full: contrast prmu is full/rl_exploratory against no_prmu/rl_exploratory, the protocol says "
+        "full/rl_exploratory against sft",
+        "conf/ for full: contrast tags is not listed, the protocol says full/rl_exploratory against base",
+    ]
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
@@ -205,6 +205,7 @@ def write_run(
     about = {"experiment": experiment, "run_name": arm, "seed": seed}
     write_json(folder / "run.json", {**about, "rows": {"sft": row}})
     settings = copy.deepcopy(SETTINGS.get(arm, {})) | {"evaluation": {"contrasts": contrasts}} | changes
+    settings["data"] = {"seed": seed, **settings.get("data", {})}
     (folder / "config.yaml").write_text(yaml.safe_dump({"seed": seed, "run_name": arm, **settings}))
 
 
@@ -217,7 +218,7 @@ def study(tmp_path):
             write_run(root, arm, seed)
 
     def found() -> list[str]:
-        return departures(SMALL, LISTED, Commit(sha="a" * 40, time=COMMITTED), SEEDS, find_runs(root))
+        return departures(SMALL, Commit(sha="a" * 40, time=COMMITTED), SEEDS, find_runs(root))
 
     return root, found
 
@@ -274,6 +275,12 @@ def test_runs_that_the_protocol_does_not_have_are_named(study):
     ]
 
 
+def test_a_run_of_a_world_already_looked_at_is_named(study):
+    root, found = study
+    write_run(root, "full", 1234, data={"seed": 0})  # as `seed=1234 data.seed=0` leaves it
+    assert found() == ["full, seed 1234: its world is data.seed=0, not the replicate's"]
+
+
 def test_work_that_was_done_before_the_protocol_is_named(study):
     root, found = study
     write_run(root, "full", 1234, finished="2026-05-04T11:59:59+00:00")
@@ -289,9 +296,9 @@ def test_other_contrasts_and_missing_decodings_are_named(study):
     for seed in SEEDS:
         write_run(root, "full", seed, contrasts=other, decodings=("greedy",))
     expected = (
-        "contrast prmu is full/rl_guided against sft, in the protocol's commit full/rl_exploratory against "
+        "contrast prmu is full/rl_guided against sft, the protocol says full/rl_exploratory against "
         "no_prmu/rl_exploratory",
-        "contrast late is sft against base, in the protocol's commit not listed",
+        "contrast late is sft against base, the protocol says not listed",
         "sft has no answers under sample",
     )
     assert found() == [f"full, seed {seed}: {line}" for seed in SEEDS for line in expected]
@@ -334,10 +341,7 @@ def test_a_study_that_would_depart_gets_no_commands(checkout, tmp_path, capsys):
 
 def test_a_folder_is_held_against_the_protocol(checkout, tmp_path, capsys):
     runs, commit = tmp_path / "runs", commit_of(checkout)
-    contrasts = {
-        name: {"row": row, "against": against}
-        for name, (row, against) in listed_contrasts(checkout, commit, "lab").items()
-    }
+    contrasts = {name: {"row": row, "against": against} for name, (row, against) in PROTOCOL.contrasts.items()}
     settings = {
         "finished": commit.time.astimezone(UTC).isoformat(), "data": {"size": "small"},
         "evaluation": {"people": {"splits": ["test"]}, "contrasts": contrasts},

@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-import hydra
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,13 +30,12 @@ from experiments.world_learning.figures import (
 )
 from experiments.world_learning.read import Answer, arms_of, run_named, unaware_scores
 from experiments.world_learning.tables import page
-from tagpr import schema
 from tagpr.analysis.panel import Estimate
 from tagpr.analysis.runs import Artifact, Evaluation
 from tagpr.chains.tags import TagVocabulary
+from tagpr.compose import composed
 from tagpr.data.simulated.command import compose_source
 from tagpr.errors import UserError
-from tagpr.run import conf_dir
 from tagpr.storage import write_json
 from tagpr.tasks import task_named
 from tests.analysis.conftest import RunFolders
@@ -258,15 +256,10 @@ def test_every_study_runs_once_per_seed_with_the_callers_overrides(commands):
 
 
 def test_the_commands_are_valid_and_differ_in_what_they_study(commands):
-    schema.register()
     wanted = ("users_60", "varied", "held_out", "eight", "direct_equal_cpu", "untagged")
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        found = {
-            name: hydra.compose("config", overrides=own)
-            for own in commands
-            for name in wanted
-            if f"run_name={name}" in own and "seed=0" in own
-        }
+    found = {
+        name: composed(own) for own in commands for name in wanted if f"run_name={name}" in own and "seed=0" in own
+    }
     assert set(found) == set(wanted)
     assert found["users_60"].chains.train_people == 60
     assert list(found["users_60"].evaluation.rows) == ["sft"]

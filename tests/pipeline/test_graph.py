@@ -4,26 +4,20 @@ import hashlib
 import shutil
 from pathlib import Path
 
-import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from tagpr import schema
+from tagpr.compose import composed
 from tagpr.errors import UserError
 from tagpr.pipeline.fingerprint import FileHashes
 from tagpr.pipeline.graph import Graph, build_graph, stream_seed
-from tagpr.run import conf_dir
 from tagpr.schema import TableRow
 
 LAMP = Path(__file__).parents[1] / "fixtures" / "lamp_mini" / "LaMP_3"
 
 
 def compose(*overrides: str) -> DictConfig:
-    schema.register()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("config", overrides=list(overrides))
-    OmegaConf.resolve(cfg)
-    return cfg
+    return composed(overrides)
 
 
 @pytest.fixture(scope="module")

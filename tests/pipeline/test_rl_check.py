@@ -6,17 +6,15 @@ from functools import cache
 from itertools import pairwise
 from typing import get_args
 
-import hydra
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from tagpr import schema
+from tagpr import compose
 from tagpr.errors import UserError
 from tagpr.lm.forward import Method
 from tagpr.pipeline.fingerprint import FileHashes
 from tagpr.pipeline.graph import build_graph
 from tagpr.pipeline.rl_check import METHODS, check_objective
-from tagpr.run import conf_dir
 
 FIVE = (
     "+rl/stage@rl.stages.warm=exploratory", "+rl/stage@rl.stages.again=guided", "+rl/stage@rl.stages.last=single",
@@ -26,11 +24,7 @@ FIVE = (
 
 @cache
 def composed(*overrides: str) -> DictConfig:
-    schema.register()
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("config", overrides=list(overrides))
-    OmegaConf.resolve(cfg)
-    return cfg
+    return compose.composed(overrides)
 
 
 @pytest.mark.parametrize(

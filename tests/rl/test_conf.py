@@ -12,8 +12,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from tagpr import schema
+from tagpr.compose import conf_dir
 from tagpr.rl.rewards.combine import Rewards
-from tagpr.run import conf_dir
 
 TERMS = [f"reward/term@reward.terms.{name}" for name in ("task", "tag", "prmu")]
 ARMS = {"rl": "rl", "advantage": "advantage", "policy_loss": "policy_loss", "reward": "reward"}

@@ -11,13 +11,12 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import hydra
 import pytest
 import torch
 from hydra.utils import instantiate
 from transformers import AutoModelForCausalLM
 
-from tagpr import schema
+from tagpr.compose import composed
 from tagpr.context import StageContext, StopRequested
 from tagpr.data.prompts import CompactStyle
 from tagpr.errors import BadInputError
@@ -38,7 +37,6 @@ from tagpr.rl.rewards.schedules import constant
 from tagpr.rl.rewards.task import task_score
 from tagpr.rl.rollouts import RolloutBatch
 from tagpr.rl.stage import RlSettings, RlStageSettings, run
-from tagpr.run import conf_dir
 from tagpr.schema import TrainerSettings
 from tagpr.storage import read_rollouts, write_records
 from tagpr.training.checkpoints import newest_sound
@@ -303,7 +301,6 @@ def test_replacing_prompts_needs_the_task_reward(tmp_path: Path, stage_of) -> No
 
 def test_five_stages_in_an_order_of_the_config_run_one_after_another(tmp_path: Path, stage_of) -> None:
     """guided, single, exploratory and two more of the same kinds; each begins where the one before it ended."""
-    schema.register()
     again = (
         "+rl/stage@rl.stages.warm=exploratory",
         "+rl/stage@rl.stages.again=guided",
@@ -311,8 +308,7 @@ def test_five_stages_in_an_order_of_the_config_run_one_after_another(tmp_path: P
     )
     order = "rl.order=[last,guided,warm,again,exploratory]"
     shares = (f"rl.stages.{name}.share=0.2" for name in ("warm", "again", "last", "guided", "exploratory"))
-    with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = hydra.compose("config", overrides=[*again, order, *shares])
+    cfg = composed([*again, order, *shares])
     before: Path | None = None
     for name in cfg.rl.order:
         built = instantiate(cfg.rl.stages[name], _convert_="object")

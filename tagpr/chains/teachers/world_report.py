@@ -176,14 +176,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
+    from tagpr.compose import composed
     from tagpr.data.prompts import PromptBuilder
     from tagpr.tasks import task_named
 
     arguments = list(sys.argv[1:] if argv is None else argv)
     people = [argument.partition("=")[2] for argument in arguments if argument.startswith("people=")]
     try:
-        cfg = _composed([argument for argument in arguments if not argument.startswith("people=")])
-        node = OmegaConf.to_container(cfg.data, resolve=True)
+        cfg = composed([argument for argument in arguments if not argument.startswith("people=")])
+        node = OmegaConf.to_container(cfg.data)
         assert isinstance(node, dict)
         seed = int(node.pop("seed"))
         source = instantiate(OmegaConf.create(node), _convert_="all")
@@ -218,21 +219,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
-
-
-def _composed(overrides: Sequence[str]) -> Any:
-    import hydra
-
-    from tagpr import schema
-    from tagpr.config_errors import CONFIG_ERRORS, explain
-    from tagpr.run import conf_dir
-
-    schema.register()
-    try:
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="world_report"):
-            return hydra.compose("config", overrides=list(overrides))
-    except CONFIG_ERRORS as error:
-        raise UserError(explain(error, list(overrides), conf_dir())) from None
 
 
 if __name__ == "__main__":

@@ -56,29 +56,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def compose_source(settings: Sequence[str]) -> SimulatedSource:
     """The source as a run would build it from conf/data/simulated.yaml and these overrides. Raises UserError."""
-    import hydra
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    from tagpr import schema
-    from tagpr.config_errors import CONFIG_ERRORS, explain
-    from tagpr.run import conf_dir
+    from tagpr.compose import composed
 
-    schema.register()
+    data = composed(["data=simulated", *settings]).data
+    if missing := sorted(OmegaConf.missing_keys(data)):
+        raise UserError(f"data.{missing[0]} has no value. Give one, or leave the setting away.")
+    node = OmegaConf.to_container(data)
+    assert isinstance(node, dict), "data is a mapping"
+    node.pop("seed")  # given to `records`
     try:
-        with hydra.initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="tagpr-world"):
-            cfg = hydra.compose("config", overrides=["data=simulated", *settings])
-        node = OmegaConf.to_container(cfg.data, resolve=False)
-        assert isinstance(node, dict), "data is a mapping"
-        node.pop("seed")  # given to `records`
         return instantiate(OmegaConf.create(node), _convert_="all")
     except InstantiationException as error:
         if isinstance(error.__cause__, UserError):
             raise error.__cause__ from None
         raise
-    except CONFIG_ERRORS as error:
-        raise UserError(explain(error, list(settings), conf_dir())) from None
 
 
 def _drawn(source: SimulatedSource, seed: int) -> list[Record]:

@@ -33,6 +33,7 @@ def test_presets_are_what_they_are_called():
         (["data.size=huge"], "data.size is 'huge'"),
         (["data.families=[vote]"], r"data.families is \['vote'\]"),
         (["data.nois=0.1"], "noise"),
+        (["data.noise=???"], "data.noise has no value"),
     ],
 )
 def test_wrong_settings_are_the_users_to_read(settings, message, capsys):
