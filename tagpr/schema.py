@@ -182,8 +182,7 @@ class TagVocabulary(Choice):
     names: list[str] = MISSING  # out of tagpr.chains.tags.TAGS; empty: chains without tags
 
 
-# --- teacher/, tagger/, chains/
-# -----------------------------------------------------------------------------------------
+# --- teacher/, tagger/, chains/ --------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -239,8 +238,7 @@ class Chains(Choice):
     filter: ChainFilter = field(default_factory=ChainFilter)
 
 
-# --- trainer/, optimizer/, schedule/: every stage that trains has them
-# -----------------------------------------------------
+# --- trainer/, optimizer/, schedule/: every stage that trains has them -----------------------------------------------
 
 
 @dataclass
@@ -292,8 +290,7 @@ class AdamWSettings(OptimizerSettings):
     create: AdamW = field(default_factory=AdamW)
 
 
-# --- sft/
-# --------------------------------------------------------------------------------------------------------------
+# --- sft/ ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -476,8 +473,7 @@ class TorchEngine(Engine):
     max_tokens: int = MISSING  # key-value slots of a batch: prompts * (longest prompt + samples * max_new_tokens)
 
 
-# --- reward/, reward/term/, reward/combine/
-# ----------------------------------------------------------------------------
+# --- reward/, reward/term/, reward/combine/ --------------------------------------------------------------------------
 
 
 @dataclass
@@ -541,8 +537,7 @@ class Reward(Choice):
     combine: Combine = MISSING
 
 
-# --- advantage/, policy_loss/
-# ------------------------------------------------------------------------------------------
+# --- advantage/, policy_loss/ ----------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -581,8 +576,7 @@ class RolloutLoss(PolicyLoss):
     """One ratio per rollout."""
 
 
-# --- rl/, rl/stage/, rl/schedule/
-# --------------------------------------------------------------------------------------
+# --- rl/, rl/stage/, rl/schedule/ ------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -651,8 +645,7 @@ class Rl(Choice):
     order: list[str] = MISSING
 
 
-# --- evaluation/
-# -------------------------------------------------------------------------------------------------------
+# --- evaluation/ -----------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -705,8 +698,7 @@ class Evaluation:
     contrasts: dict[str, ListedContrast] = MISSING  # what tables test and may claim
 
 
-# --- diagnostics/
-# ------------------------------------------------------------------------------------------------------
+# --- diagnostics/ ----------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -737,8 +729,7 @@ class Diagnostics:
     attribution: AttributionSettings | None = MISSING
 
 
-# --- logger/, paths/, and the whole
-# ------------------------------------------------------------------------------------
+# --- logger/, paths/, and the whole ----------------------------------------------------------------------------------
 
 
 @dataclass
@@ -787,8 +778,7 @@ class Config:
     force: str | None = MISSING  # compute this stage again although it is finished
 
 
-# --- registration: (group, name of the schema, dataclass); keep the order of the path
-# ----------------------------------
+# --- registration: (group, name of the schema, dataclass); keep the order of the path --------------------------------
 
 SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("data", "schema_data", Data),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,8 +11,18 @@ from transformers import PreTrainedModel
 
 from tagpr.lm.generation.base import RolloutEngine
 
-HAS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
-DEVICES = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, HAS_GPU])]
+ON_GPU = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use"),
+]
+DEVICES = ["cpu", pytest.param("cuda", marks=ON_GPU)]
+
+
+def on_gpu(test: Callable[..., None]) -> Callable[..., None]:
+    """The marks of ON_GPU for a whole test."""
+    for mark in ON_GPU:
+        test = mark(test)
+    return test
 
 
 def watch_places(monkeypatch: pytest.MonkeyPatch, engine: type[RolloutEngine]) -> list[str]:

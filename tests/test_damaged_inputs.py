@@ -9,53 +9,20 @@ import math
 import os
 import shutil
 import time
-import warnings
-from copy import deepcopy
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tagpr.context import StageContext
-from tagpr.data.lamp import LampSource
-from tagpr.data.retrieval import BM25Retriever
-from tagpr.data.stage import run
-from tagpr.data.table import TableSource
-from tagpr.errors import UserError
 from tagpr.evaluation.score import main as score_main
-from tagpr.storage import read_records
+from tests.damage import CSV, HEADER, LAMP_3, LINES_OF_OBJECTS, OBJECTS, G, P, Q, edit, lamp, stage_of, value, write
 
-LAMP_3 = Path(__file__).parent / "fixtures" / "lamp_mini" / "LaMP_3"
-Q, G = "dev/dev_questions.json", "dev/dev_outputs.json"
 SECONDS = 30  # a loaded machine composes a configuration slowly; what is damaged is said within one
 
 
 # --- damages: what is done to valid files -----------------------------------------------------------------------------
-
-
-def write(data):
-    """Other bytes, or another JSON value, in the file's place."""
-    return lambda path: path.write_bytes(data if isinstance(data, bytes) else json.dumps(data).encode())
-
-
-def edit(change):
-    """The file's bytes, changed."""
-    return lambda path: path.write_bytes(change(path.read_bytes()))
-
-
-def value(change):
-    """The file's JSON value, changed in place."""
-
-    def damage(path):
-        whole = json.loads(path.read_text())
-        change(whole)
-        path.write_text(json.dumps(whole))
-
-    return damage
 
 
 def into_folder(path):
@@ -177,12 +144,6 @@ LAMP = [
     ("an empty root", "", lambda root: [shutil.rmtree(path) for path in list(root.iterdir())], "no questions found"),
 ]  # fmt: skip
 
-ROWS = [(f"p{p}", f"tea {t} of p{p}", str(1 + (p + t) % 5), f"2020-01-0{t + 1}") for p in range(6) for t in range(7)]
-HEADER = "user,text,answer,date"
-CSV = "\n".join([HEADER, *(",".join(row) for row in ROWS)]) + "\n"
-OBJECTS = [dict(zip(HEADER.split(","), row, strict=True)) for row in ROWS]
-LINES_OF_OBJECTS = b"\n".join(json.dumps(row).encode() for row in OBJECTS)
-
 
 def csv(old, new, count=1):
     return "reviews.csv", CSV.replace(old, new, count).encode()
@@ -217,7 +178,6 @@ TABLE = [
     ("a spreadsheet", ("reviews.xlsx", b"PK\x03\x04"), "a file of kind '.xlsx'"),
 ]  # fmt: skip
 
-P = "p.json"
 SCORE = [
     ("cut off", P, edit(lambda data: data[:-9]), "ends in the middle of a value"),
     ("a web page", P, write(b"<html>"), "holds a web page"),
@@ -349,27 +309,6 @@ def test_a_mended_file_goes_on_with_the_same_command(records, tagpr, place):
 # --- what looks damaged and is not ------------------------------------------------------------------------------------
 
 
-def stage_of(data, folder):
-    folder.mkdir(exist_ok=True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # answers that are left out
-        run(
-            data=data, retrieval=BM25Retriever(k=3), inputs={}, output=folder,
-            context=StageContext(stage="records", seed=0, checkpoints=folder),
-        )  # fmt: skip
-    return read_records(folder)
-
-
-SHARES = {
-    "people_shares": {"train": 60, "dev": 20, "test": 20}, "question_shares": {"sft": 50, "pairs": 20, "rl": 30},
-    "drop_golds_from": ["sft", "pairs", "rl"], "folds": None, "fold": 0,
-}  # fmt: skip
-
-
-def lamp(root):
-    return LampSource(root=str(root), tasks=[], report="dev", **SHARES)
-
-
 @pytest.mark.parametrize(
     "name, damage",
     [
@@ -387,126 +326,3 @@ def test_what_can_be_read_is_read(name, damage, tmp_path):
     root = shutil.copytree(LAMP_3, tmp_path / "LaMP_3")
     damage(root / name)
     assert len(stage_of(lamp(root), tmp_path / "records")) == 16
-
-
-# --- any damage at all ------------------------------------------------------------------------------------------------
-
-edits = st.lists(
-    st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 3), st.binary(max_size=3)), min_size=1, max_size=4
-)
-
-
-def edited(data, changes):
-    for place, removed, added in changes:
-        at = int(place * len(data))
-        data = data[:at] + added + data[at + removed :]
-    return data
-
-
-def succeeds_or_says_what_is_wrong(action, *places):
-    try:
-        action()
-    except UserError as error:
-        message = str(error)
-    else:
-        return True
-    assert any(str(place) in message for place in places), message
-    assert len(message.splitlines()) == 1
-    assert len(message) < 2000
-    return False
-
-
-@given(edits, st.sampled_from([Q, G, "train/train_questions.json"]))
-def test_any_bytes_in_lamp_files(tmp_path_factory, changes, name):
-    folder = tmp_path_factory.mktemp("fuzz")
-    root = shutil.copytree(LAMP_3, folder / "LaMP_3")
-    edit(lambda data: edited(data, changes))(root / name)
-    if not succeeds_or_says_what_is_wrong(lambda: stage_of(lamp(root), folder / "records"), root):
-        assert list((folder / "records").iterdir()) == []
-
-
-ODD = st.sampled_from(
-    [
-        None,
-        True,
-        0,
-        -1,
-        6,
-        1.5,
-        math.nan,
-        math.inf,
-        10**400,
-        "",
-        " ",
-        "6",
-        "\ud83d",
-        "\0",
-        "LaMP_2",
-        [],
-        {},
-        [[]],
-        {"id": []},
-    ]
-)
-
-
-@given(st.lists(st.tuples(st.integers(0, 10**6), ODD), min_size=1, max_size=2), st.sampled_from([Q, G]))
-def test_any_value_in_lamp_files(tmp_path_factory, changes, name):
-    folder = tmp_path_factory.mktemp("fuzz")
-    root = shutil.copytree(LAMP_3, folder / "LaMP_3")
-    whole = [json.loads((root / name).read_text())]
-    for number, odd in changes:
-        places = [
-            (holder, key)
-            for holder in holders(whole)
-            for key in (holder if isinstance(holder, dict) else range(len(holder)))
-        ]
-        holder, key = places[number % len(places)]
-        holder[key] = deepcopy(odd)
-    (root / name).write_text(json.dumps(whole[0]))
-    succeeds_or_says_what_is_wrong(lambda: stage_of(lamp(root), folder / "records"), root)
-
-
-def holders(tree):
-    """Every list and object of a JSON value."""
-    if isinstance(tree, dict | list):
-        yield tree
-        for child in tree.values() if isinstance(tree, dict) else tree:
-            yield from holders(child)
-
-
-def parquet_bytes():
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(OBJECTS), sink)
-    return sink.getvalue().to_pybytes()
-
-
-TABLES = {
-    "t.csv": CSV.encode(), "t.jsonl": LINES_OF_OBJECTS, "t.parquet": parquet_bytes(),
-}  # fmt: skip
-
-
-@given(edits, st.sampled_from(sorted(TABLES)))
-def test_any_bytes_in_tables(tmp_path_factory, changes, name):
-    folder = tmp_path_factory.mktemp("fuzz")
-    path = folder / name
-    path.write_bytes(edited(TABLES[name], changes))
-    source = TableSource(
-        path=str(path), columns={name: name for name in HEADER.split(",")}, task="rating", queries_per_user=3,
-        train_queries_per_user=None, questions_in_history=True,
-        min_rows=6, max_rows=200, max_users=None, max_characters=20000, licence="", **SHARES,
-    )  # fmt: skip
-    succeeds_or_says_what_is_wrong(lambda: stage_of(source, folder / "records"), path)
-
-
-@given(edits, st.sampled_from([P, "g.json", "q.json"]))
-def test_any_bytes_in_scored_files(tmp_path_factory, changes, name):
-    folder = tmp_path_factory.mktemp("fuzz")
-    for source, copy in ((G, P), (G, "g.json"), (Q, "q.json")):
-        shutil.copy(LAMP_3 / source, folder / copy)
-    edit(lambda data: edited(data, changes))(folder / name)
-    files = {"--predictions": P, "--golds": "g.json", "--questions": "q.json"}
-    code = score_main(
-        ["--task", "LaMP_3", "--resamples", "10", *(part for k, v in files.items() for part in (k, str(folder / v)))]
-    )
-    assert code in (0, 2)

@@ -140,6 +140,10 @@ def answers_of(evaluation: Evaluation, *, seed: int) -> list[Answer]:
     ]  # fmt: skip
 
 
+def tasks_of(answers: Sequence[Answer]) -> list[str]:
+    return sorted({one.task for one in answers})
+
+
 def unaware_scores(evaluation: Evaluation, records: Mapping[Question, Record]) -> dict[Question, float]:
     """Score of an observer who knows the world but believes that only train people's families exist, given the entries
     shown."""

@@ -16,6 +16,7 @@ from tagpr.evaluation.stage import task_scores
 from tagpr.lm.generation.base import Completion
 from tagpr.tasks import task_named
 from tagpr.types import ProfileEntry, Prompt, Record, Reference
+from tests.analysis.made_runs import make_run
 
 
 class Asked(NamedTuple):
@@ -137,3 +138,37 @@ def completion(text: str) -> Completion:
 @pytest.fixture
 def folders(tmp_path: Path) -> RunFolders:
     return RunFolders(root=tmp_path / "runs")
+
+
+@pytest.fixture
+def seed_0(folders):
+    """ann has three questions, bob one.
+
+    S2 (label): blind 1, 0, 0 -> 1/3; bayes 1, 1, 0 -> 2/3; base 0, 0, 1; sft 1, 1, 0; rl 1, 1, 1.
+    S3 (rating, gold 4): blind 3 -> .75; bayes 4 -> 1; base unreadable -> worst end, 1 - 3/4; sft 5 -> .75; rl 4 -> 1.
+    Means over tasks: blind 13/24, bayes 20/24, base 7/24, sft 17/24, rl 24/24.
+    """
+    questions = [
+        folders.asked("S2", "s2-a0", "ann", "cosy", "cosy", "cosy"),
+        folders.asked("S2", "s2-a1", "ann", "quiet", "cosy", "quiet"),
+        folders.asked("S2", "s2-b0", "bob", "eerie", "cosy", "grand"),
+        folders.asked("S3", "s3-a0", "ann", "4", "3", "4"),
+    ]
+    return make_run(
+        folders, questions, seed=0,
+        base=("nothing", "cosy", "eerie", "I say 2"), sft=("cosy", "quiet", "cosy", "5"),
+        rl=("cosy", "quiet", "eerie", "4"),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def seed_1(folders):
+    """cat alone, in another world. Means: blind (0 + .5) / 2, bayes 1, base .25, sft (1 + .875) / 2, rl .5."""
+    questions = [
+        folders.asked("S2", "s2-a0", "cat", "city", "cosy", "city"),
+        folders.asked("S3", "s3-a0", "cat", "1", "3", "1"),
+        folders.asked("S3", "s3-a1", "cat", "5", "3", "5"),
+    ]
+    return make_run(
+        folders, questions, seed=1, base=("cosy", "3", "3"), sft=("city", "1", "4"), rl=("cosy", "1", "5")
+    )  # fmt: skip

@@ -1,11 +1,8 @@
-"""Tables of runs made by hand: two tasks, three rows, uneven people, two seeds; every figure worked out below."""
+"""Tables of runs made by hand: two tasks, three rows, uneven people, two seeds; every figure is worked out by hand."""
 
 import csv
 import io
-import json
-import re
 import shutil
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -14,74 +11,11 @@ from tagpr import storage
 from tagpr.analysis.comparison import compare
 from tagpr.analysis.figures import row_figures
 from tagpr.analysis.files import write_sections
-from tagpr.analysis.runs import find_runs, read_run
+from tagpr.analysis.runs import read_run
 from tagpr.analysis.sections import sections_of
 from tagpr.analysis.tables import TableView, final_metrics, main, table_notes
-from tagpr.errors import UserError
 from tagpr.types import Rollout
-
-
-@pytest.fixture
-def seed_0(folders):
-    """ann has three questions, bob one.
-
-    S2 (label): blind 1, 0, 0 -> 1/3; bayes 1, 1, 0 -> 2/3; base 0, 0, 1; sft 1, 1, 0; rl 1, 1, 1.
-    S3 (rating, gold 4): blind 3 -> .75; bayes 4 -> 1; base unreadable -> worst end, 1 - 3/4; sft 5 -> .75; rl 4 -> 1.
-    Means over tasks: blind 13/24, bayes 20/24, base 7/24, sft 17/24, rl 24/24.
-    """
-    questions = [
-        folders.asked("S2", "s2-a0", "ann", "cosy", "cosy", "cosy"),
-        folders.asked("S2", "s2-a1", "ann", "quiet", "cosy", "quiet"),
-        folders.asked("S2", "s2-b0", "bob", "eerie", "cosy", "grand"),
-        folders.asked("S3", "s3-a0", "ann", "4", "3", "4"),
-    ]
-    return make_run(
-        folders, questions, seed=0,
-        base=("nothing", "cosy", "eerie", "I say 2"), sft=("cosy", "quiet", "cosy", "5"),
-        rl=("cosy", "quiet", "eerie", "4"),
-    )  # fmt: skip
-
-
-@pytest.fixture
-def seed_1(folders):
-    """cat alone, in another world. Means: blind (0 + .5) / 2, bayes 1, base .25, sft (1 + .875) / 2, rl .5."""
-    questions = [
-        folders.asked("S2", "s2-a0", "cat", "city", "cosy", "city"),
-        folders.asked("S3", "s3-a0", "cat", "1", "3", "1"),
-        folders.asked("S3", "s3-a1", "cat", "5", "3", "5"),
-    ]
-    return make_run(
-        folders, questions, seed=1, base=("cosy", "3", "3"), sft=("city", "1", "4"), rl=("cosy", "1", "5")
-    )  # fmt: skip
-
-
-def make_run(folders, questions, *, seed, base, sft, rl, run_name="full", config=None):
-    s = str(seed)
-    folders.records("r" + s, "simulated")
-    folders.stage("chains", "c" + s, counts={"gold_labels": 50}, cpu_seconds=2.0)
-    folders.stage("sft", "f" + s, counts={"gold_labels": 40, "steps": 10}, cpu_seconds=30.0)
-    folders.stage("pairs", "p" + s, counts={"gold_labels": 20}, cpu_seconds=5.0)
-    prmu = folders.stage("prmu", "m" + s, counts={"gold_labels": 18}, cpu_seconds=7.0)
-    swap = {"accuracy": 0.52, "lower": 0.48, "met": False}
-    storage.write_json(prmu / "gate.json", {"met": False, "swap": swap, "best_of_n": None})
-    rl_counts = {"gold_labels": 30, "steps": 8, "prmu_calls": 64, "weight_task": 1.0, "weight_prmu": 0.25}
-    folders.stage("rl_guided", "g" + s, counts=rl_counts, cpu_seconds=100.0)
-    to_sft = [("records", "r" + s), ("chains", "c" + s), ("sft", "f" + s)]
-    to_rl = [*to_sft, ("pairs", "p" + s), ("prmu", "m" + s), ("rl_guided", "g" + s)]
-    rows = {}
-    for name, policy, stages, answers in (
-        ("base", "backbone", [], base),
-        ("sft", "sft", to_sft, sft),
-        ("rl_guided", "rl_guided", to_rl, rl),
-    ):
-        evaluations = {}
-        for decoding in ("greedy", "sample"):
-            evaluations[decoding] = folders.evaluation(
-                f"{name}-{decoding}-{run_name}-{s}", questions, answers, records="r" + s, decoding=decoding,
-                shown=0 if name == "base" else 3,
-            )  # fmt: skip
-        rows[name] = (policy, stages, evaluations)
-    return folders.run(rows, seed=seed, run_name=run_name, config=config)
+from tests.analysis.made_runs import make_run, many_people
 
 
 def by_name(runs):
@@ -126,85 +60,6 @@ def test_replicates_are_pooled_over_questions_and_people_of_two_worlds_kept_apar
     assert rows["sft"].seeds == (0, 1)
     # metrics: mean over replicates of S2 accuracy 2/3 and 1
     assert rows["sft"].metrics["S2", "greedy"]["accuracy"] == pytest.approx(5 / 6)
-
-
-def test_contrasts_need_two_replicates(seed_0, seed_1):
-    one = sections_of([read_run(seed_0)], None)[0].contrasts
-    assert [(c.name, c.baseline, c.p, c.outcome) for c in one] == [("rl_guided", "sft", None, "")]
-    assert one[0].difference.value == pytest.approx(7 / 24)
-    two = sections_of([read_run(seed_0), read_run(seed_1)], None)[0].contrasts[0]
-    # per replicate 7/24 and .5 - .9375: both signs, so every flip is at least as far from 0; no list, no outcome
-    assert (two.p, two.adjusted_p, two.outcome) == (1.0, None, "")
-
-
-def listed(**pairs):
-    return {"evaluation": {"contrasts": {name: {"row": row, "against": other} for name, (row, other) in pairs.items()}}}
-
-
-def two_arms(folders, num_seeds, contrasts):
-    """Arms full, whose RL row is always right, and no_prmu, where RL changes nothing; SFT is always wrong."""
-    right, wrong = ["cosy"] * 20, ["city"] * 20
-    for seed in range(num_seeds):
-        people = many_people(folders, 20)
-        make_run(folders, people, seed=seed, base=wrong, sft=wrong, rl=right, config=contrasts)
-        make_run(
-            folders, people, seed=seed, base=wrong, sft=wrong, rl=wrong, run_name="no_prmu",
-            config={"rl": "other", **contrasts},
-        )  # fmt: skip
-    return sections_of(find_runs(folders.root), None)[0]
-
-
-def test_holm_runs_over_the_listed_contrasts_and_outcomes_follow(folders, tmp_path):
-    section = two_arms(
-        folders, 10,
-        listed(
-            lift=("rl_guided", "sft"), prmu=("full/rl_guided", "no_prmu/rl_guided"),
-            tied=("no_prmu/rl_guided", "no_prmu/sft"), absent=("rl_exploratory", "sft"),
-        ),
-    )  # fmt: skip
-    found = {(c.name, c.baseline): c for c in section.contrasts}
-    lift = found["full/rl_guided", "full/sft"]
-    # ten replicates of +1: p = 2 / 2^10; four were listed, the smallest p times four
-    assert (lift.p, lift.adjusted_p, lift.outcome) == (pytest.approx(2 / 1024), pytest.approx(8 / 1024), "holds")
-    assert (lift.difference.low, lift.difference.high) == (1.0, 1.0)
-    # the second smallest times three, but not below the first
-    assert found["full/rl_guided", "no_prmu/rl_guided"].adjusted_p == pytest.approx(8 / 1024)
-    # no difference in any replicate: p = 1, and an interval without width
-    assert found["no_prmu/rl_guided", "no_prmu/sft"].outcome == "tie"
-    # a row that nothing was listed for stands below, without adjustment or outcome
-    unlisted = found["no_prmu/sft", "full/sft"]
-    assert (section.contrasts[-1], unlisted.p, unlisted.adjusted_p, unlisted.outcome) == (unlisted, 1.0, None, "")
-    write_sections([section], tmp_path / "out")
-    text = (tmp_path / "out" / "table.md").read_text()
-    assert "Holm over the 4 listed (1 of them have no rows here and count as p = 1)" in text
-    rows = list(csv.DictReader((tmp_path / "out" / "contrasts.csv").open()))
-    assert [(row["row"], row["outcome"]) for row in rows[:2]] == [("full/rl_guided", "holds")] * 2
-
-
-def test_nothing_is_claimed_with_fewer_than_ten_replicates(folders):
-    section = two_arms(folders, 9, listed(lift=("rl_guided", "sft")))
-    lift = section.contrasts[0]
-    assert (lift.adjusted_p, lift.outcome) == (pytest.approx(2 / 512), "undecided")
-    assert "9 replicates: fewer than the 10 that claims need. No claims." in section.warnings
-
-
-def test_a_baseline_chosen_after_the_runs_claims_nothing(folders):
-    two_arms(folders, 10, listed(lift=("rl_guided", "sft")))
-    found = sections_of(find_runs(folders.root), "full/sft")[0].contrasts
-    assert {c.name for c in found} == {"full/rl_guided", "no_prmu/rl_guided", "no_prmu/sft"}
-    assert {(c.baseline, c.adjusted_p, c.outcome) for c in found} == {("full/sft", None, "")}
-
-
-def test_runs_under_different_lists_have_no_list(folders):
-    questions, answers = many_people(folders, 20), ["cosy"] * 20
-    for seed, pair in enumerate([("rl_guided", "sft"), ("rl_guided", "base")]):
-        make_run(
-            folders, questions, seed=seed, base=answers, sft=answers, rl=answers, config=listed(lift=pair)
-        )  # fmt: skip
-    (section,) = sections_of(find_runs(folders.root), None)
-    assert len(section.comparison.seeds) == 2, "still replicates of one arm"
-    assert [(c.adjusted_p, c.outcome) for c in section.contrasts] == [(None, "")]
-    assert any("started under different evaluation.contrasts" in line for line in section.warnings)
 
 
 def test_each_task_has_its_gap_and_the_mean_of_these_is_told_apart(seed_0, tmp_path):
@@ -253,46 +108,6 @@ def test_relative_gains_need_a_base_away_from_zero(folders):
     assert rows["sft"].relative_gain == pytest.approx(1.0)
     assert rows["sft"].by_task["S2"].relative_gain == pytest.approx(1.0)
     assert rows["sft"].mean_of_tasks.relative_gain == pytest.approx(1.0)
-
-
-def test_shared_rows_of_two_arms_are_shown_once(folders, seed_0):
-    full = json.loads((seed_0 / "run.json").read_text())["rows"]
-    shared = {
-        name: (row["policy"], row["policy_stages"], {d: Path(p).name for d, p in row["evaluations"].items()})
-        for name, row in full.items()
-    }
-    other = [folders.asked("S2", "s2-a0", "ann", "cosy", "cosy", "cosy")]
-    alone = {"greedy": folders.evaluation("alone", other, ["cosy"], records="r0")}
-    shared["rl_guided"] = ("rl_guided", shared["sft"][1], alone)
-    folders.run(shared, run_name="no_prmu")
-    (comparison,) = compare(find_runs(folders.root))
-    assert [row.name for row in comparison.rows] == ["base", "sft", "full/rl_guided", "no_prmu/rl_guided"]
-    assert [c.name for c in sections_of(find_runs(folders.root), None)[0].contrasts] == [
-        "full/rl_guided", "no_prmu/rl_guided",
-    ]  # fmt: skip
-
-
-def test_arms_of_one_name_with_other_settings_are_not_replicates(folders, seed_0):
-    questions = [folders.asked("S2", "s2-a0", "ann", "cosy", "cosy", "cosy")]
-    folders.run({"sft": ("sft", [], {"greedy": folders.evaluation("x", questions, ["city"], records="r0")})}, seed=1,
-                config={"rl": {"steps": 99}})  # fmt: skip
-    names = [row.name for row in compare(find_runs(folders.root))[0].rows]
-    assert len([name for name in names if re.fullmatch(r"full~[0-9a-f]{4}/sft", name)]) == 2
-
-
-def test_a_seed_counts_once(folders, seed_0):
-    rows = {"sft": ("sft", [], {"greedy": "sft-greedy-full-0"})}
-    folders.run(rows)
-    with pytest.raises(UserError, match="both seed 0 of full"):
-        compare(find_runs(folders.root))
-
-
-def test_two_data_sets_never_share_a_table(folders, seed_0):
-    folders.records("r9", "another")
-    questions = [folders.asked("S2", "s2-a0", "ann", "cosy", "cosy", "cosy")]
-    rows = {"sft": ("sft", [], {"greedy": folders.evaluation("y", questions, ["city"], records="r9")})}
-    folders.run(rows, seed=1)
-    assert len(compare(find_runs(folders.root))) == 2
 
 
 def test_golds_of_two_rl_stages_are_counted_once(folders):
@@ -349,10 +164,6 @@ def test_the_same_runs_give_the_same_files(tmp_path, seed_0):
         write_sections(sections_of([read_run(seed_0)], None), tmp_path / place)
     for name in ("table.md", "table.csv", "table.tex"):
         assert (tmp_path / "a" / name).read_text() == (tmp_path / "b" / name).read_text()
-
-
-def many_people(folders, num):
-    return [folders.asked("S2", f"q{i}", f"u{i}", "cosy", "city", "cosy") for i in range(num)]
 
 
 def test_interval_with_enough_people(folders):

@@ -1,4 +1,4 @@
-"""A set in LaMP-2N's form: authors with several questions, leave-one-out profiles, nobody named."""
+"""A set in LaMP-2N's form (authors with several questions, leave-one-out profiles, nobody named); a table of teas."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tagpr.tasks import ALL_TASKS
+from tests.data.teas import teas, write
 
 TASK = ALL_TASKS["LaMP_2N"]
 
@@ -54,3 +55,8 @@ def write_news_authors(
 @pytest.fixture
 def news_authors() -> Callable[..., Path]:
     return write_news_authors
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write(tmp_path / "teas.csv", teas())

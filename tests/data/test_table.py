@@ -1,66 +1,17 @@
 """A table of one's own as personalised questions. The texts are made up; the expected splits are worked by hand."""
 
-import contextlib
-import csv
 import json
 from collections import Counter
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tagpr.data.retrieval import BM25Retriever
-from tagpr.data.table import TableSource
-from tagpr.data.table_people import read_date
 from tagpr.errors import BadInputError
 from tagpr.storage import read_records
 from tagpr.tasks import task_named
-
-HEADER = ("user", "text", "answer", "date")
-
-
-def source(path, *, columns=None, **settings):
-    return TableSource(
-        path=str(path),
-        columns={"user": "user", "text": "text", "answer": "answer", "date": "date", "title": None} | (columns or {}),
-        **{
-            "task": "rating", "queries_per_user": 2, "train_queries_per_user": None,
-            "questions_in_history": True, "folds": None, "fold": 0, "min_rows": 3, "max_rows": None, "max_users": None,
-            "max_characters": 1000, "people_shares": {"train": 60, "dev": 20, "test": 20},
-            "question_shares": {"sft": 50, "pairs": 20, "rl": 30}, "drop_golds_from": [], "licence": "unknown",
-        }
-        | settings,
-    )  # fmt: skip
-
-
-def write(path, rows, header=HEADER):
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    return path
-
-
-def teas(people=5, cups=5):
-    """Person p's cup c, told in the reverse of its order in time."""
-    return [
-        (f"p{person}", f"tea {cup} of p{person}", str(1 + (person + cup) % 5), f"2020-01-{cup + 1:02d}")
-        for person in range(people)
-        for cup in reversed(range(cups))
-    ]
-
-
-@pytest.fixture
-def table(tmp_path):
-    return write(tmp_path / "teas.csv", teas())
-
-
-def refused(path, match, **settings):
-    with pytest.raises(BadInputError, match=match) as caught:
-        source(path, **settings).records(seed=0)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
+from tests.data.teas import HEADER, refused, source, teas, write
 
 # --- leave the last out ----------------------------------------------------------------------------------------------
 
@@ -208,70 +159,6 @@ def test_a_heading_stands_before_its_text(tmp_path):
     records = source(write(tmp_path / "t.csv", rows, (*HEADER, "name")), columns={"title": "name"}).records(seed=0)
     assert records[0].query == "Cup | tea 3 of p0"
     assert records[0].profile[0].input == "Cup | tea 0 of p0"
-
-
-# --- kinds of files --------------------------------------------------------------------------------------------------
-
-
-def test_every_kind_of_file_gives_the_same_records(table, tmp_path):
-    rows = [dict(zip(HEADER, row, strict=True)) for row in teas()]
-    typed = [{**row, "answer": int(row["answer"]), "other": [1]} for row in rows]
-    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in typed), encoding="utf-8")
-    pq.write_table(pa.Table.from_pylist(typed), tmp_path / "t.parquet")
-    (tmp_path / "t.tsv").write_text(table.read_text(encoding="utf-8").replace(",", "\t"), encoding="utf-8")
-    (tmp_path / "bom.csv").write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
-    expected = source(table).records(seed=0)
-    for name in ("t.jsonl", "t.parquet", "t.tsv", "bom.csv"):
-        assert source(tmp_path / name).records(seed=0) == expected, name
-
-
-def test_dates_of_parquet_are_dates(tmp_path):
-    rows = [dict(zip(HEADER, row, strict=True)) for row in teas()]
-    table = pa.Table.from_pylist(rows)
-    stamps = table["date"].cast(pa.timestamp("ns")).cast(pa.timestamp("ns", tz="UTC"))
-    pq.write_table(table.set_column(3, "date", stamps), tmp_path / "t.parquet")
-    first = source(tmp_path / "t.parquet").records(seed=0)[0]
-    assert [e.input for e in first.profile] == ["tea 0 of p0", "tea 1 of p0", "tea 2 of p0"]
-
-
-def test_quoted_cells_hold_separators_quotes_and_line_breaks(tmp_path):
-    rows = [(user, f'{text}, "hot"\nand sweet', *rest) for user, text, *rest in teas(3)]
-    assert source(write(tmp_path / "t.csv", rows)).records(seed=0)[0].query == 'tea 3 of p0, "hot"\nand sweet'
-
-
-@pytest.mark.parametrize(
-    "text, seconds",
-    [
-        ("1970-01-02", 86400),
-        ("1970-1-2", 86400),
-        ("1970-02", 31 * 86400),
-        ("1971", 365 * 86400),
-        ("19700102", 86400),
-        ("1970-01-01T01:00:00", 3600),
-        ("1970-01-01 01:00:00+01:00", 0),
-        ("1970-01-01T00:00:01Z", 1),
-        ("964981775", 964981775),
-        ("964981775.5", 964981775.5),
-        ("1700000000", 1700000000),
-        ("1700000000000", 1700000000),
-        ("1700000000000000", 1700000000),
-        ("1700000000000000000", 1700000000),
-    ],
-)
-def test_dates(text, seconds):
-    assert read_date(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "10/02/2015", "last May", "2015-13-01", "2015-02-30", "12345", "0000", "nan"])
-def test_what_is_no_date(text):
-    with pytest.raises(ValueError):
-        read_date(text)
-
-
-@given(st.text(max_size=25))
-def test_a_date_is_a_number_or_a_value_error(text):
-    with contextlib.suppress(ValueError):
-        assert isinstance(read_date(text), float)
 
 
 # --- filters and counts ----------------------------------------------------------------------------------------------

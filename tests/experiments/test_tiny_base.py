@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, Qwen3ForCausalLM
 
 import tagpr.lm
 from experiments.tiny_base import corpus
+from experiments.tiny_base.material import DESCRIBED, MEANINGS, WORLD_MEANINGS, world_item
 from experiments.tiny_base.muon import Muon, orthogonalise
 from experiments.tiny_base.tokenizer import quoted_words, train_bpe, world_words
 from experiments.tiny_base.train import collate, probe, repeats
@@ -49,7 +50,7 @@ def any_of(*decoys: str) -> str:
 DAY = rf"on a (?:(?:{any_of('weather')}) )?(?:{any_of('day')}|day)"
 SITUATION = re.compile(rf",? ?\b(?:{DAY}|in (?:{any_of('season')})|with (?:{any_of('company')}))\b")
 VENUE = rf"(?:(?:{any_of('visit')})\\ )?(?:{any_of('kind')})"
-MOOD = "|".join(word for word, (_, kind) in corpus.WORLD_MEANINGS.items() if kind == "mood")
+MOOD = "|".join(word for word, (_, kind) in WORLD_MEANINGS.items() if kind == "mood")
 
 
 def patterns(*tables: Iterable[str]) -> set[re.Pattern[str]]:
@@ -86,10 +87,10 @@ def test_drills_hold_no_held_out_pattern() -> None:
 
 def test_drills_hold_no_held_out_pair_of_values() -> None:
     rng = random.Random(5)
-    for task in corpus.DESCRIBED:
+    for task in DESCRIBED:
         for _ in range(300):
-            _, words = corpus.world_item(rng, task)
-            said = {corpus.MEANINGS[word][1]: corpus.MEANINGS[word][0] for word in words}
+            _, words = world_item(rng, task)
+            said = {MEANINGS[word][1]: MEANINGS[word][0] for word in words}
             assert not items.has_held_out_pair(task, said)
 
 
@@ -119,7 +120,7 @@ def test_look_tells_the_word_of_an_attribute_in_an_entry() -> None:
             facts = said.split()
             for kind, word, name in zip(facts[::3], facts[1::3], facts[2::3], strict=False):
                 assert word in re.findall(r"\w+", lines[number])
-                assert corpus.MEANINGS[word] == (name, kind)
+                assert MEANINGS[word] == (name, kind)
 
 
 def test_thinking_is_closed_where_it_is_on_and_absent_where_it_is_off() -> None:
@@ -137,8 +138,8 @@ def test_no_drill_relates_the_worlds_labels_to_its_descriptions() -> None:
         lines = [line.rpartition(" => ") for line in prompt.splitlines() if line.startswith("<")]
         for position, (text, _, response) in enumerate(lines):
             neighbour = lines[(position + 1) % len(lines)][0]
-            own += any(corpus.MEANINGS[word][0] == response for word in text.split() if word in corpus.MEANINGS)
-            other += any(corpus.MEANINGS[word][0] == response for word in neighbour.split() if word in corpus.MEANINGS)
+            own += any(MEANINGS[word][0] == response for word in text.split() if word in MEANINGS)
+            other += any(MEANINGS[word][0] == response for word in neighbour.split() if word in MEANINGS)
     assert own == pytest.approx(other, rel=0.15)
 
 

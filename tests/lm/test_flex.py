@@ -19,12 +19,12 @@ from tagpr.lm.attention import SharedPrefix
 from tagpr.lm.batches import GroupedBatch
 from tagpr.lm.flex import BLOCK, FlexPrefix, SeenRuns, check_kernel
 from tagpr.lm.forward import check_against_padded, completion_logprobs, fast_method, gap_to_padded
+from tests.devices import DEVICES, on_gpu
 from tests.lm.conftest import token_lists
 
 MakeModel = Callable[..., PreTrainedModel]
 CPU = torch.device("cpu")
 UNEVEN = ([7, 3], [[5, 1, 4], [2, 9, 3]])  # B = 2, G = 3
-gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
 
 
 def layout_of(prompts: list[int], completions: list[list[int]]) -> SharedPrefix:
@@ -203,7 +203,7 @@ def test_the_self_check_sees_a_wrong_mask(make_model: MakeModel, monkeypatch: py
 # --- with gradients: on a GPU the kernels, on CPU torch's own formulas for them --------------------------------------
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, gpu])])
+@pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """On CPU torch refuses to train, but has all that it takes apart from a kernel: the refusals are lifted."""
     if request.param == "cpu":
@@ -264,8 +264,7 @@ def test_lora_checkpointing_and_autocast(make_model: MakeModel, device: str) -> 
         assert_gradients_agree(adapted, batch, tolerance=5e-2)
 
 
-@gpu
-@pytest.mark.gpu
+@on_gpu
 def test_memory_on_a_gpu_follows_the_tokens(make_model: MakeModel) -> None:
     """A row of 16k tokens: a score matrix of one head alone would be 1 GiB in float32."""
     model = make_model(attention="flex").to("cuda")

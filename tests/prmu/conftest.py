@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +14,16 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config
 from transformers.models.qwen3 import Qwen3Model
 
+from tagpr.chains.tags import TagVocabulary
+from tagpr.data.retrieval import BM25Retriever
+from tagpr.lm.backbone import save_policy
+from tagpr.prmu import pairs_stage, stage
 from tagpr.prmu.arch import Agnostic, Basis, Bilinear, HistoryText, PrmuArch, Similarity
 from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.text_encoder import TextEncoder
+from tagpr.storage import write_records
 from tagpr.types import ProfileEntry, Record
+from tests.prmu.stages import LABELS, PAIRS, STYLE, TRAINER, ByteBackbone, LabelEngine, context, settings
 
 MakeRecord = Callable[..., Record]
 READER = {"dim": 12, "prior_entries": 2.0, "recency_buckets": 3, "pooling": "mean_attention"}
@@ -62,12 +71,17 @@ def make_record() -> MakeRecord:
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerBase:
-    """A token per byte, so that any text can be read."""
+    """A token per byte, so that any text can be read; its chat template writes what was said and nothing else."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     inner = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(["<|endoftext|>", *alphabet])}, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     inner.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(tokenizer_object=inner, pad_token="<|endoftext|>", eos_token="<|endoftext|>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=inner,
+        pad_token="<|endoftext|>",
+        eos_token="<|endoftext|>",
+        chat_template="{% for m in messages %}{{ m.content }}{% endfor %}",
+    )
 
 
 @pytest.fixture
@@ -99,3 +113,78 @@ def bilinear(make_model: Callable[[type[PrmuArch]], PrmuModel]) -> PrmuModel:
 @pytest.fixture
 def agnostic(make_model: Callable[[type[PrmuArch]], PrmuModel]) -> PrmuModel:
     return make_model(Agnostic)
+
+
+# --- both stages, run once: a test that writes into these folders copies them first --------------------------------
+
+
+@pytest.fixture(scope="session")
+def folder(
+    tmp_path_factory: pytest.TempPathFactory,
+    tokenizer: PreTrainedTokenizerBase,
+    backbone: ByteBackbone,
+    make_record: MakeRecord,
+) -> Path:
+    """Records in which a person's label is always the same, and a policy folder."""
+    root = tmp_path_factory.mktemp("prmu")
+    records = []
+    for split, people in (("train", range(9)), ("dev", range(9, 15))):
+        for u in people:
+            taste = LABELS[u % 3]
+            records += [
+                make_record(
+                    f"{split}-{u}-{q}",
+                    f"u{u}",
+                    query=f"{split} venue {q}",
+                    gold=taste,
+                    history=tuple((f"place {u} {i}", taste) for i in range(3)),
+                    split=split,
+                    purpose="dev" if split == "dev" else ("pairs" if q else "rl"),
+                )
+                for q in range(4)
+            ]
+    write_records(root / "records", [replace(r, truth={"rule": "taste"}) for r in records])
+    save_policy(backbone.policy(), tokenizer, root / "sft" / "policy")
+    return root
+
+
+@pytest.fixture(scope="session")
+def backbone(tokenizer: PreTrainedTokenizerBase) -> ByteBackbone:
+    return ByteBackbone(dtype="float32", attention="sdpa", inner=tokenizer)
+
+
+@pytest.fixture(scope="session")
+def made_pairs(folder: Path, backbone: ByteBackbone) -> tuple[Path, dict]:
+    """The pairs' folder and what the stage counted."""
+    output = folder / "pairs"
+    output.mkdir()
+    counts = pairs_stage.run(
+        backbone=backbone,
+        prompt=STYLE,
+        tags=TagVocabulary(names=()),
+        engine=LabelEngine,
+        retrieval=BM25Retriever(k=3),
+        pairs=PAIRS,
+        inputs={"records": folder / "records", "sft": folder / "sft"},
+        output=output,
+        context=context(folder, "pairs"),
+    )
+    return output, counts
+
+
+@pytest.fixture(scope="session")
+def trained(folder: Path, backbone: ByteBackbone, made_pairs: tuple[Path, dict]) -> tuple[Path, dict]:
+    """PRMU's folder and what the stage counted."""
+    output = folder / "prmu"
+    output.mkdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        counts = stage.run(
+            backbone=backbone,
+            prmu=settings(),
+            trainer=TRAINER,
+            inputs={"records": folder / "records", "pairs": made_pairs[0]},
+            output=output,
+            context=context(folder, "prmu"),
+        )
+    return output, counts

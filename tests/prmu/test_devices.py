@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
+from tagpr.chains.tags import TagVocabulary
+from tagpr.data.retrieval import BM25Retriever
 from tagpr.prmu import pairs_stage, stage
 from tagpr.prmu.arch import Similarity
 from tagpr.prmu.command import main
@@ -19,24 +22,11 @@ from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.reward import PrmuReward
 from tagpr.storage import read_json, read_records
 from tests.devices import DEVICES, watch_places
+from tests.prmu.stages import PAIRS, STYLE, TRAINER, LabelEngine, context, settings
 from tests.prmu.test_command import ANSWERS, HISTORIES, write_lines
-from tests.prmu.test_stage import (  # noqa: F401
-    PAIRS,
-    STYLE,
-    TRAINER,
-    BM25Retriever,
-    LabelEngine,
-    TagVocabulary,
-    backbone,
-    context,
-    folder,
-    made_pairs,
-    settings,
-    trained,
-)
 
 
-def run_prmu(folder, backbone, pairs, output, *, accelerator: str, **changes: Any) -> dict[str, int | float]:  # noqa: F811
+def run_prmu(folder, backbone, pairs, output, *, accelerator: str, **changes: Any) -> dict[str, int | float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return stage.run(
@@ -49,7 +39,7 @@ def run_prmu(folder, backbone, pairs, output, *, accelerator: str, **changes: An
         )
 
 
-def test_pairs_ask_the_policy_where_the_engine_says(folder, backbone, tmp_path, monkeypatch):  # noqa: F811
+def test_pairs_ask_the_policy_where_the_engine_says(folder, backbone, tmp_path, monkeypatch):
     found = watch_places(monkeypatch, LabelEngine)
     pairs_stage.run(
         backbone=backbone,
@@ -67,7 +57,7 @@ def test_pairs_ask_the_policy_where_the_engine_says(folder, backbone, tmp_path, 
 
 
 @pytest.mark.parametrize("is_trained", [True, False])
-def test_the_model_is_asked_where_it_was_trained(folder, backbone, made_pairs, tmp_path, monkeypatch, is_trained):  # noqa: F811
+def test_the_model_is_asked_where_it_was_trained(folder, backbone, made_pairs, tmp_path, monkeypatch, is_trained):
     """Moves to a GPU are watched instead of made; training itself is on CPU, where Lightning leaves a model."""
     places, asked = ["cpu"], []
     fit, score = stage.fit, PrmuModel.score
@@ -97,7 +87,7 @@ def test_the_model_is_asked_where_it_was_trained(folder, backbone, made_pairs, t
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_figures_are_those_of_a_cpu(folder, backbone, made_pairs, tmp_path, device):  # noqa: F811
+def test_figures_are_those_of_a_cpu(folder, backbone, made_pairs, tmp_path, device):
     """As far as rounding lets them: a GPU's products are summed in another order at each of a few steps."""
     found = []
     for name, accelerator in (("own", device), ("expected", "cpu")):
@@ -113,7 +103,7 @@ def test_figures_are_those_of_a_cpu(folder, backbone, made_pairs, tmp_path, devi
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_rewards_are_those_of_a_cpu(folder, trained, device):  # noqa: F811
+def test_rewards_are_those_of_a_cpu(folder, trained, device):
     """RL's reward on a device of its own: a function of its arguments alone, handed over on CPU."""
     people = {"blind_share": 0.5, "clip": 3.0, "max_records": 4, "cache_texts": 999}
     records = read_records(folder / "records", splits=["train"])
@@ -130,7 +120,7 @@ def test_rewards_are_those_of_a_cpu(folder, trained, device):  # noqa: F811
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_the_command_scores_where_it_is_told(trained, tmp_path, monkeypatch, device):  # noqa: F811
+def test_the_command_scores_where_it_is_told(trained, tmp_path, monkeypatch, device):
     asked = []
     score = PrmuModel.score
 
@@ -152,19 +142,17 @@ def test_the_command_scores_where_it_is_told(trained, tmp_path, monkeypatch, dev
 
 
 @pytest.mark.parametrize("command", ["score", "page"])
-def test_a_device_that_is_not_there_is_refused(trained, tmp_path, monkeypatch, capsys, command):  # noqa: F811
+def test_a_device_that_is_not_there_is_refused(trained, tmp_path, monkeypatch, capsys, command):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     files = [write_lines(tmp_path / name, lines) for name, lines in (("a.jsonl", ANSWERS), ("h.jsonl", HISTORIES))]
+    model = shutil.copytree(trained[0], tmp_path / "prmu")
     manifest = {"stage": "prmu", "config": {}, "inputs": {}}
-    (trained[0] / "manifest.json").write_text(json.dumps(manifest))
+    (model / "manifest.json").write_text(json.dumps(manifest))
     arguments = {
-        "score": ["--model", trained[0], "--input", files[0], "--histories", files[1], "--output", tmp_path / "out"],
-        "page": [trained[0], "--out", tmp_path / "out"],
+        "score": ["--model", model, "--input", files[0], "--histories", files[1], "--output", tmp_path / "out"],
+        "page": [model, "--out", tmp_path / "out"],
     }[command]
-    try:
-        assert main([command, *map(str, arguments), "--device", "cuda"]) == 2
-    finally:
-        (trained[0] / "manifest.json").unlink()
+    assert main([command, *map(str, arguments), "--device", "cuda"]) == 2
     told = capsys.readouterr().err
     assert told.startswith("--device cuda, but torch")
     assert told.endswith("or set --device cpu.\n")

@@ -1,6 +1,5 @@
 """Two processes learn from the pairs as one does: histories are thinned alike wherever a block lies."""
 
-# ruff: noqa: F811 (fixtures of the neighbouring file are arguments here)
 from __future__ import annotations
 
 import csv
@@ -13,7 +12,7 @@ from torch.testing import assert_close
 
 from tagpr.context import StageContext
 from tagpr.prmu import stage
-from tests.prmu.test_stage import TRAINER, backbone, folder, made_pairs, settings  # noqa: F401
+from tests.prmu.stages import TRAINER, settings
 from tests.training.two_ranks import on_two_ranks, sgd, two_devices
 
 

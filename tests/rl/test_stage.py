@@ -36,6 +36,7 @@ from tagpr.schema import TrainerSettings
 from tagpr.storage import read_rollouts, write_records
 from tagpr.training.optimizer import OptimizerSettings, adamw
 from tagpr.training.optimizer import constant as constant_rate
+from tests.devices import on_gpu
 from tests.rl.conftest import TinyBackbone
 from tests.stops import Interrupt
 
@@ -357,8 +358,7 @@ def test_each_rank_takes_its_gpu_before_prmu_is_put_on_one(
     assert said == [(("cuda",), {"rank": 1})]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
-@pytest.mark.gpu
+@on_gpu
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("method", ["flex", "two_part", "padded"])
 def test_on_a_gpu(tmp_path: Path, inputs, no_tags, precision: str, method: Method) -> None:

@@ -23,6 +23,7 @@ from tagpr.sft.stage import SftSettings, run
 from tagpr.storage import read_records, write_chains, write_records
 from tagpr.training.optimizer import OptimizerSettings, adamw, constant
 from tagpr.types import Record
+from tests.devices import on_gpu
 from tests.stops import Interrupt
 
 SETTINGS = SftSettings(
@@ -203,8 +204,7 @@ def test_half_precision_forward_trains_full_precision_weights(
     assert policy.dtype == torch.float32
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
-@pytest.mark.gpu
+@on_gpu
 @pytest.mark.parametrize("attention", ["flex", "two_part", "sdpa"])
 def test_on_a_gpu(folder: Path, inputs: dict[str, Path], style: Any, attention: str) -> None:
     """The shipped base, whose heads are wide enough for FlexAttention; the first loss is that of a CPU."""

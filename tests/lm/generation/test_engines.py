@@ -15,6 +15,7 @@ from tagpr.lm.generation.base import Completion, RolloutEngine, Sampling, finish
 from tagpr.lm.generation.decoders import fits_qwen3_decoder
 from tagpr.lm.generation.hf_engine import HfEngine
 from tagpr.lm.generation.torch_engine import TorchEngine
+from tests.devices import on_gpu
 from tests.lm.conftest import token_lists
 
 MakeModel = Callable[..., PreTrainedModel]
@@ -277,8 +278,7 @@ def test_prompts_may_be_read_by_flex_attention(
     assert [one.token_ids for group in found for one in group] == [one.token_ids for group in expected for one in group]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
-@pytest.mark.gpu
+@on_gpu
 def test_on_a_gpu(make_model: MakeModel, engine: TorchEngine, tokenizer: PreTrainedTokenizerBase) -> None:
     """Both engines draw as on CPU, in float32, and leave the GPU's random state alone."""
     model, reference = make_model(attention="flex").to("cuda"), make_model()

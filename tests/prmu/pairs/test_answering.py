@@ -11,7 +11,6 @@ from tagpr.prmu.pairs.answering import Lending
 
 @pytest.fixture
 def lending(tokenizer):
-    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}"
     style = CompactStyle(query_tokens=32, history_tokens=200, entry_tokens=40, order="ranked", thinking=False)
 
     def make(records):
