@@ -17,7 +17,7 @@ import yaml
 
 from tagpr.errors import BadInputError, UserError
 from tagpr.evaluation.samples import mean_of_metrics
-from tagpr.pipeline.beside import ON_DEV
+from tagpr.pipeline.diagnoses import ON_DEV
 from tagpr.pipeline.fingerprint import digest
 from tagpr.pipeline.graph import without_silent
 from tagpr.storage import iterate_records, read_json, read_predictions, read_references

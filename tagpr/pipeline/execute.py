@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from tagpr.context import ProgressView, StageContext, StopRequested
 from tagpr.errors import UserError
 from tagpr.pipeline.cache import ArtifactCache, Meter
-from tagpr.pipeline.devices import check_devices
+from tagpr.pipeline.device_check import check_devices
 from tagpr.pipeline.graph import ENTRIES, Stage
 from tagpr.pipeline.ledger import Ledger
 from tagpr.pipeline.ranks import HelperTask, helpers

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tagpr.errors import UserError
 from tagpr.evaluation.asked import AskedPeople
-from tagpr.pipeline.beside import DIAGNOSES, ON_DEV
+from tagpr.pipeline.diagnoses import DIAGNOSES, ON_DEV
 from tagpr.pipeline.fingerprint import PACKAGE, FileHashes, code_fingerprint, digest, library_versions
 
 _SHARED = ("types", "markup", "storage", "tasks")

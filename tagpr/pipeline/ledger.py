@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from tagpr.pipeline.beside import DIAGNOSES
+from tagpr.pipeline.diagnoses import DIAGNOSES
 from tagpr.pipeline.fingerprint import digest
 from tagpr.pipeline.graph import Stage
 

@@ -7,7 +7,7 @@ import torch
 from omegaconf import DictConfig
 
 from tagpr.errors import UserError
-from tagpr.pipeline.devices import devices_of
+from tagpr.pipeline.device_check import devices_of
 from tagpr.pipeline.fingerprint import FileHashes
 from tagpr.pipeline.graph import Stage, build_graph
 from tests.pipeline.test_rl_check import composed
