@@ -21,9 +21,10 @@ def facts(found: PrmuFolder) -> dict[str, str]:
     }
     calibration, gate = (_read(found, name) for name in ("calibration.json", "gate.json"))
     if calibration.get("num_pairs"):
+        luck = calibration.get("ece_if_calibrated")  # stages of earlier versions do not say
         said["calibration error"] = (
-            f"{calibration['ece']:.3f} (ECE, {calibration['num_pairs']:.0f} pairs of dev people; by luck alone "
-            f"{calibration['ece_if_calibrated']:.3f})"
+            f"{calibration['ece']:.3f} (ECE, {calibration['num_pairs']:.0f} pairs of dev people"
+            f"{'' if luck is None else f'; by luck alone {luck:.3f}'})"
         )
     if gate:
         said["gate"] = "met" if gate["met"] else "not met"

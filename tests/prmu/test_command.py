@@ -162,3 +162,12 @@ def test_help_is_quick_and_imports_nothing_heavy():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert time.monotonic() - started < 10  # a second on an idle machine
     assert "describes a person" in found.stdout
+
+
+@pytest.mark.parametrize("luck, said", [({"ece_if_calibrated": 0.03}, "; by luck alone 0.030)"), ({}, "dev people)")])
+def test_the_card_tells_how_far_its_certainty_is_off(folder, capsys, luck, said):
+    write_json(folder / "calibration.json", {"temperature": 0.5, "ece": 0.04, "num_pairs": 60.0, **luck})
+    assert main(["card", str(folder)]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "0.040 (ECE, 60 pairs of dev people" in printed
+    assert said in printed
