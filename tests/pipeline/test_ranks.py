@@ -19,9 +19,11 @@ from tagpr.context import RankDone
 
 
 def run(*, settings, inputs, output, context):
-    (inputs["notes"] / f"rank_{context.rank}").write_text(
+    note = inputs["notes"] / f"unfinished_{context.rank}"
+    note.write_text(
         f"{settings} {os.environ['LOCAL_RANK']} {os.environ['MASTER_PORT']} {context.seed} {output.is_dir()}"
     )
+    note.rename(inputs["notes"] / f"rank_{context.rank}")  # whole once it is seen: helpers are ended soon after
     if settings == "dies" and context.rank:
         os._exit(7)
     if settings in ("waits", "dies"):
