@@ -22,6 +22,8 @@ os.environ.setdefault("WANDB_SILENT", "true")
 import hydra
 import pytest
 from hydra import compose as _compose
+from hydra._internal import defaults_list
+from hydra.core.default_element import InputDefault
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -90,6 +92,22 @@ def _compose_once(
 
 
 hydra.compose = _compose_once  # before any test imports it
+
+_interpolation_map = defaults_list._create_interpolation_map
+_NO_CHOICES = OmegaConf.create({})
+
+
+def _interpolation_map_where_needed(
+    overrides: defaults_list.Overrides, defaults: list[InputDefault], self_added: bool
+) -> DictConfig:
+    """Hydra makes a config of all choices for every file that it reads, for interpolations in defaults lists: half of
+    what composing takes. It is made where there is one."""
+    if any("${" in repr(default) for default in defaults):
+        return _interpolation_map(overrides, defaults, self_added)
+    return _NO_CHOICES
+
+
+defaults_list._create_interpolation_map = _interpolation_map_where_needed
 
 
 def command_line(*arguments: str) -> Answer:
