@@ -49,7 +49,7 @@ def main() -> None:
         for value in CURVES[curve]:
             wanted = MIDDLE | {curve: value}
             rows = given.prompts * wanted["group"]
-            case = Case(prompts=given.prompts, micro_batch_tokens=4096, their_rows=rows, **wanted)
+            case = Case(prompts=given.prompts, micro_batch_tokens=2048, their_rows=rows, **wanted)
             figures = point(case, warmup=given.warmup, steps=given.pairs, threads=given.threads)
             report(f"curves/{curve}/{value}", figures, threads=given.threads)
             drawn.setdefault(curve, {})[float(str(value).removesuffix("M"))] = figures

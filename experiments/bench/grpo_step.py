@@ -236,7 +236,7 @@ def sides(
 
 
 def main() -> None:
-    parser = step_arguments(__doc__, micro_batch_tokens=4096)
+    parser = step_arguments(__doc__, micro_batch_tokens=2048)
     parser.add_argument("--prompt", type=int, default=200, help="mean tokens (default: %(default)s)")
     parser.add_argument("--completion", type=int, default=96, help="tokens (default: %(default)s)")
     parser.add_argument("--prompts", type=int, default=8, help="per step (default: %(default)s)")

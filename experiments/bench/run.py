@@ -45,6 +45,7 @@ CASES: dict[str, list[str]] = {
     "prmu_pairs_history": ["prmu_pairs", "--theirs", "history"],
     "memory_grpo_p200_ours": ["grpo_step", "--memory", "ours"],
     "memory_grpo_p200_ours_1024_tokens": ["grpo_step", "--memory", "ours", "--micro-batch-tokens", "1024"],
+    "memory_grpo_p200_ours_4096_tokens": ["grpo_step", "--memory", "ours", "--micro-batch-tokens", "4096"],
     "memory_grpo_p200_theirs": ["grpo_step", "--memory", "theirs"],
     "memory_grpo_p200_theirs_16_rows": ["grpo_step", "--memory", "theirs", "--their-rows", "16"],
     "memory_grpo_p200_theirs_8_rows": ["grpo_step", "--memory", "theirs", "--their-rows", "8"],
