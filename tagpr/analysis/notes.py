@@ -14,6 +14,7 @@ from tagpr.analysis.ledger_notes import ledger_lines
 from tagpr.analysis.memorisation import memorisation_lines
 from tagpr.analysis.panel import BEST, BLIND, GREEDY, NUM_RESAMPLES
 from tagpr.analysis.runs import Artifact, Evaluation, Row
+from tagpr.analysis.teacher_notes import teacher_lines
 from tagpr.evaluation.references import NAMES
 from tagpr.evaluation.statistics import ALPHA, MIN_PEOPLE, MIN_REPLICATES
 from tagpr.storage import read_json
@@ -31,6 +32,7 @@ def warnings_of(comparison: Comparison, figures: Sequence[RowFigures]) -> list[s
         *_failure_warnings(models),
         *_replicate_warnings(comparison, models),
         *_history_lines(comparison),
+        *teacher_lines(comparison),
         *leak_lines(comparison),
         *memorisation_lines(comparison),
         *ledger_lines(comparison),

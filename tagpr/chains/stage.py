@@ -182,4 +182,6 @@ def _teacher_scores(
         if group:
             figures[f"{name}_score"] = mean(chain.score for chain in group)
             figures[f"{name}_good"] = mean(chain.score >= bars[chain.task] - ROUNDING for chain in group)
+            for task in sorted({chain.task for chain in group}):
+                figures[f"{name}_score/{task}"] = mean(chain.score for chain in group if chain.task == task)
     return figures

@@ -105,6 +105,9 @@ def test_the_teachers_habit_shows_in_its_scores(records: Path, tmp_path: Path) -
     assert counts["teacher_habitual_score"] == pytest.approx(0.5)  # says 4, gold is 2
     assert counts["teacher_habitual_good"] == 0.0
     assert counts["teacher_honest_good"] > 0.0
+    (task,) = {chain.task for chain in read_chains(tmp_path / "out")}
+    assert counts[f"teacher_habitual_score/{task}"] == counts["teacher_habitual_score"]
+    assert counts[f"teacher_honest_score/{task}"] == counts["teacher_honest_score"]
     assert "teacher_habitual_score" not in make_chains(records, tmp_path / "honest", habit=0.0)
 
 
