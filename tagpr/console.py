@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console, Group
@@ -22,6 +23,33 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 LINE_EVERY_SECONDS = 15.0
 
 
+@dataclass
+class PlainBar:
+    """Progress that is told in lines.
+
+    Time left is reckoned from the first step on: what is prepared before it (a world, a model) is done once.
+    """
+
+    description: str
+    total: int
+    last_line: float  # seconds of the clock
+    done: int = 0
+    first: tuple[float, int] | None = None  # when the first steps were done, and how many
+
+    def advance(self, steps: int, now: float) -> None:
+        self.done += steps
+        if self.first is None:
+            self.first = (now, self.done)
+
+    def line(self, now: float) -> str:
+        """`training sft 46/1000, 986 s left`; no time before there is a rate."""
+        start, before = self.first or (now, self.done)
+        if self.done == before:
+            return f"  {self.description} {self.done}/{self.total}"
+        left = (now - start) / (self.done - before) * (self.total - self.done)
+        return f"  {self.description} {self.done}/{self.total}, {left:.0f} s left"
+
+
 class TerminalProgress:
     """Rich bars on a terminal; one plain line now and then elsewhere."""
 
@@ -31,16 +59,16 @@ class TerminalProgress:
             TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
             console=console, transient=True,
         )  # fmt: skip
-        self.plain: dict[int, list[Any]] = {}
+        self.plain: dict[int, PlainBar] = {}
 
     def start(self, description: str, total: int) -> Any:
         if console.is_terminal:
             if not self.bars.live.is_started:
                 self.bars.start()
             return self.bars.add_task(description, total=total, note="")
-        state = [description, total, 0, time.monotonic(), time.monotonic()]
-        self.plain[id(state)] = state
-        return id(state)
+        plain = PlainBar(description, total, last_line=time.monotonic())
+        self.plain[id(plain)] = plain
+        return id(plain)
 
     def advance(self, bar: Any, steps: int, note: str) -> None:
         if console.is_terminal:
@@ -48,13 +76,11 @@ class TerminalProgress:
             if note:
                 self.bars.update(bar, note=note)
             return
-        state = self.plain[bar]
-        state[2] += steps
-        now = time.monotonic()
-        if now - state[4] >= LINE_EVERY_SECONDS:
-            state[4] = now
-            left = (now - state[3]) / max(state[2], 1) * (state[1] - state[2])
-            print(f"  {state[0]} {state[2]}/{state[1]}, {left:.0f} s left {note}".rstrip(), file=sys.stderr, flush=True)
+        plain, now = self.plain[bar], time.monotonic()
+        plain.advance(steps, now)
+        if now - plain.last_line >= LINE_EVERY_SECONDS:
+            plain.last_line = now
+            print(f"{plain.line(now)} {note}".rstrip(), file=sys.stderr, flush=True)
 
     def stop(self, bar: Any) -> None:
         if console.is_terminal:
