@@ -7,7 +7,7 @@ reads one token of each answer, SFT the completions of long prompts, a prefill o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,14 +15,12 @@ from torch.autograd.function import once_differentiable
 
 from tagpr.lm.kernels import attend, attend_backward
 from tagpr.lm.padding import Padding, grid, sum_repeats
-
-if TYPE_CHECKING:
-    from tagpr.lm.attention import SharedPrefix
+from tagpr.lm.prefix import PrefixLayout
 
 
 @dataclass(frozen=True, kw_only=True)
 class AskedRows:
-    """How the R asked tokens of a `SharedPrefix` look at its prompts and completions."""
+    """How the R asked tokens of a `PrefixLayout` look at its prompts and completions."""
 
     by_group: Padding  # B rows: the asked tokens of each group
     to_prompt: Tensor  # (B, 1, W, P) 0 or -inf: which keys of the prompt each may see
@@ -31,7 +29,7 @@ class AskedRows:
     to_self: Tensor | None  # (B * G, 1, w, T) 0 or -inf: which keys of the completion each may see
 
     @classmethod
-    def of_rows(cls, rows: Tensor, layout: SharedPrefix, *, dtype: torch.dtype) -> AskedRows:
+    def of_rows(cls, rows: Tensor, layout: PrefixLayout, *, dtype: torch.dtype) -> AskedRows:
         """From (R,) packed positions, in any order."""
         split, (groups, longest) = layout.num_prompt_tokens, layout.prompts.shape
         tail = (rows >= split).nonzero()[:, 0]
@@ -51,7 +49,7 @@ class AskedRows:
 
 
 def attend_asked(
-    query: Tensor, key: Tensor, value: Tensor, layout: SharedPrefix, asked: AskedRows, scale: float
+    query: Tensor, key: Tensor, value: Tensor, layout: PrefixLayout, asked: AskedRows, scale: float
 ) -> Tensor:
     """(R, H, d) queries of the asked tokens, (N, K, d) keys and values of all -> (R, H, d)."""
     return _Asked.apply(query, key, value, layout, asked, scale)
@@ -62,7 +60,7 @@ class _Asked(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, layout: SharedPrefix, asked: AskedRows, scale: float
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, layout: PrefixLayout, asked: AskedRows, scale: float
     ) -> Tensor:
         split, repeats = layout.num_prompt_tokens, query.shape[1] // key.shape[1]
         k, v = (grid(one[:split], layout.prompts, repeats) for one in (key, value))

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from tagpr.errors import UserError
-from tagpr.lm.attention import SharedPrefix
+from tagpr.lm.prefix import PrefixLayout
 
 BLOCK = 128  # tokens of a mask's block, queries and keys alike: what the kernels are tuned for
 MIN_HEAD_DIM = 16  # of the GPU kernels
@@ -31,7 +31,7 @@ class SeenRuns:
     shared_end: Tensor  # (N,) not after shared_first: nothing shared
 
     @classmethod
-    def of_layout(cls, layout: SharedPrefix, *, device: torch.device) -> SeenRuns:
+    def of_layout(cls, layout: PrefixLayout, *, device: torch.device) -> SeenRuns:
         row = layout.prompts.places[0].to(device)
         lengths = torch.bincount(row, minlength=layout.prompts.shape[0])
         prompt_first = lengths.cumsum(0) - lengths
@@ -86,13 +86,13 @@ class SeenRuns:
 
 @dataclass(frozen=True, kw_only=True)
 class FlexPrefix:
-    """A micro-batch's `SharedPrefix` as FlexAttention reads it (a PackedAttention): one mask for all layers."""
+    """A micro-batch's `PrefixLayout` as FlexAttention reads it (a PackedAttention): one mask for all layers."""
 
     runs: SeenRuns
     mask: BlockMask
 
     @classmethod
-    def of_layout(cls, layout: SharedPrefix, *, device: torch.device) -> FlexPrefix:
+    def of_layout(cls, layout: PrefixLayout, *, device: torch.device) -> FlexPrefix:
         runs = SeenRuns.of_layout(layout, device=device)
         return cls(runs=runs, mask=runs.mask(num_keys=len(runs.own_first)))
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tagpr.lm.attention import FLEX, PACKED, PackedAttention, SharedPrefix, packed_hidden
+from tagpr.lm.attention import FLEX, PACKED, SharedPrefix, packed_hidden
 from tagpr.lm.batches import GroupedBatch, pad_right
 from tagpr.lm.flex import FlexPrefix
 from tagpr.lm.logprobs import token_logprobs
+from tagpr.lm.prefix import PackedAttention
 
 # two_part: prompts once, packed, two-part attention: the fast way on CPU. flex: the same row through FlexAttention, for
 # a GPU. dense: prompts once, one row per group with a dense mask, any model. padded: one row per completion, prompt and

@@ -7,7 +7,7 @@ q, k and v are one product, and so are gate and up.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +16,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3ForCausalLM, Qwen3Model
 
-if TYPE_CHECKING:
-    from tagpr.lm.attention import PackedAttention
+from tagpr.lm.prefix import PackedAttention
 
 
 def lean_decoder(model: PreTrainedModel) -> Qwen3Model | None:

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tagpr.lm.attention import Padding, SharedPrefix, packed_attention
+from tagpr.lm.attention import SharedPrefix, packed_attention
+from tagpr.lm.padding import Padding
 
 
 def test_padding_there_and_back() -> None:

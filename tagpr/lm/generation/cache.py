@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tagpr.lm.attention import PackedAttention, SharedPrefix
+from tagpr.lm.attention import SharedPrefix
 from tagpr.lm.flex import FlexPrefix
+from tagpr.lm.prefix import PackedAttention
 
 
 class GroupCache:

@@ -10,8 +10,9 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from transformers.models.qwen3.modeling_qwen3 import Qwen3ForCausalLM
 
-from tagpr.lm.attention import PackedAttention, packed_hidden
+from tagpr.lm.attention import packed_hidden
 from tagpr.lm.forward import output_head
+from tagpr.lm.prefix import PackedAttention
 
 
 class Decoder(Protocol):
