@@ -24,9 +24,9 @@ def best_of_group(rewards: Rewards, *, min_std: float) -> Tensor:
     | dapo | 1/K sum_kept NLL_i / mean length of all N |
     | dr_grpo | 1/K sum_kept NLL_i / rl.max_new_tokens |
 
-    On fresh rollouts grpo's *value* is -1 whatever they are, its ratios being 1; the gradient is what counts. Later steps
-    of the same window are clipped upwards as those of RL are. p is the policy's at the sampling temperature.
-    Source: RAFT, arXiv:2304.06767 (the best of G per prompt, then maximum likelihood); with clipped ratios it is RAFT++,
+    p is the policy's at the sampling temperature. On fresh rollouts grpo's *value* is -1 whatever they are, its ratios
+    being 1; the gradient is what counts. Later steps of the same window are clipped upwards as those of RL are.
+    Source: RAFT, arXiv:2304.06767 (the best of G per prompt, then maximum likelihood); RAFT++ with clipped ratios,
     arXiv:2504.11343.
     Ours: of several that tie for the best all are kept, not one at random. Groups without variance are left out, those
     in which all are right too, so that this arm learns from the same groups as RL does. Where answers are right or
