@@ -37,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="weight of a term at every step, in the place of its own and of its schedule; may be repeated",
     )  # fmt: skip
     parser.add_argument("--combine", help="an option of reward/combine: gated, additive, paper_like")
-    parser.add_argument("--advantage", help="an option of advantage: group, group_mean, decoupled, segment")
+    parser.add_argument(
+        "--advantage", help="an option of advantage: group, group_mean, decoupled, best_of_group, segment"
+    )
     parser.add_argument("--out", type=Path, default=Path("replay.parquet"), help="the rollouts anew (replay.parquet)")
     arguments = parser.parse_args(argv)
     try:

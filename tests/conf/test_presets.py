@@ -269,6 +269,7 @@ def only_trained(names: set[str]) -> set[str]:
         ("single_stage", {"records", "chains", "sft", "pairs", "prmu"}),
         ("agnostic_prmu", {"records", "chains", "sft", "pairs"}),
         ("no_prmu", {"records", "chains", "sft"}),
+        ("rejection_sampling", {"records", "chains", "sft"}),
         ("sft_only", {"records", "chains", "sft"}),
         ("direct_answer", {"records"}),
         ("untagged_chains", {"records"}),
@@ -279,11 +280,12 @@ def test_ablations_of_one_seed_share_what_their_settings_agree_on(ablation, comm
 
 
 def test_what_is_not_wanted_is_not_in_the_graph(hashes):
-    wanted = ("no_prmu", "sft_only", "single_stage", "full")
+    wanted = ("no_prmu", "sft_only", "single_stage", "rejection_sampling", "full")
     stages = {a: {stage.name for stage in graph_of(hashes, *preset("demo", a)).stages} for a in wanted}
     assert stages["no_prmu"] == {"records", "chains", "sft", "rl_guided", "rl_exploratory", "evaluate"}
     assert stages["sft_only"] == {"records", "chains", "sft", "evaluate"}
     assert stages["single_stage"] == {"records", "chains", "sft", "pairs", "prmu", "rl_single", "evaluate"}
+    assert stages["rejection_sampling"] == {"records", "chains", "sft", "rl_exploratory", "evaluate"}
     assert stages["full"] == {*TRAINED, "evaluate"}
 
 

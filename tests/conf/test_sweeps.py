@@ -37,7 +37,7 @@ def test_beta_and_gamma_go_around_the_frozen_weights() -> None:
         assert weights == pytest.approx([frozen / 2, frozen, frozen * 2])
 
 
-@pytest.mark.parametrize("ablation", ["segment_credit", "segment_truth", "tag_gate_all"])
+@pytest.mark.parametrize("ablation", ["segment_credit", "segment_truth", "tag_gate_all", "rejection_sampling"])
 def test_the_ablations_of_the_objective_contradict_nothing(ablation: str) -> None:
     cfg = composed([f"ablation={ablation}"])
     check_objective(cfg)

@@ -81,7 +81,21 @@ def test_each_advantage_gives_other_numbers() -> None:
     )
     found = [
         instantiate(compose("config", overrides=[f"advantage={name}"]).advantage)(rewards, min_std=1e-6)
-        for name in ("group", "group_mean", "decoupled")
+        for name in ("group", "group_mean", "decoupled", "best_of_group")
     ]
     assert not torch.allclose(found[0], found[1])
     assert not torch.allclose(found[0], found[2])
+    assert found[3].tolist() == [[0.0, 3.0, 0.0]]
+
+
+def test_rejection_sampling_costs_what_the_whole_method_does_in_rl() -> None:
+    """Alike but for what is paid, who learns from it, and the golds that nobody else spends."""
+    full, ours = (compose("config", overrides=[f"ablation={name}"]) for name in ("full", "rejection_sampling"))
+    assert (full.rl.purposes, ours.rl.purposes) == (["rl"], ["rl", "pairs"])
+    ours.rl.purposes = ["rl"]
+    assert stage_settings(ours) == stage_settings(full)
+    assert sum(full.rl.stages[name].share for name in full.rl.order) == 1.0
+    assert [(ours.rl.stages[name].share, ours.rl.stages[name].weights) for name in ours.rl.order] == [
+        (1.0, {"task": 1.0, "tag": 0.0, "prmu": 0.0})
+    ]
+    assert ours.policy_loss == full.policy_loss

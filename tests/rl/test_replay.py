@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tagpr.errors import BadInputError
-from tagpr.rl.advantages import SegmentAdvantage, decoupled, group, group_mean
+from tagpr.rl.advantages import SegmentAdvantage, best_of_group, decoupled, group, group_mean
 from tagpr.rl.replay import compare, replay_window, windows_of
 from tagpr.rl.replay_command import main
 from tagpr.rl.rewards.combine import KL, OVERLONG, Rewards, additive, gated, paper_like, total_of, with_penalty
@@ -27,6 +27,7 @@ ADVANTAGES = {
     "group": group,
     "group_mean": group_mean,
     "decoupled": partial(decoupled, gate_weight=1.0),
+    "best_of_group": best_of_group,
     "segment": SegmentAdvantage(span_weight=0.5, process=SpanTruth()),
 }
 GROUPS = [["abcde", "ab", "a", "abc"], ["abc", "abcd", "ab", "abcdef"]]
@@ -135,7 +136,7 @@ def test_the_command_prints_a_table_and_writes_the_rollouts(stage_folder: Path, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--advantage", "gruop"], "there is no such option. Options of advantage: decoupled, group"),
+        (["--advantage", "gruop"], "there is no such option. Options of advantage: best_of_group, decoupled, group"),
         (["--advantage", "segment"], "needs the spans' process rewards"),
         (["--weight", "tag"], "expected TERM=NUMBER"),
         (["--weight", "prmu=1"], "no term 'prmu'"),
