@@ -21,7 +21,7 @@ arms() {
   for seed in "${seeds[@]}"; do
     rl "seed=$seed"
     rl "seed=$seed" run_name=exploratory_only rl=exploratory_only
-    for ablation in single_stage no_tag_reward no_prmu; do rl "seed=$seed" "ablation=$ablation"; done
+    for ablation in single_stage no_tag_reward no_prmu rejection_sampling; do rl "seed=$seed" "ablation=$ablation"; done
   done
 }
 

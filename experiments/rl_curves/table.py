@@ -15,14 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.rl_curves.read import FULL, GUIDED, SFT, Arm, arms_in
-from experiments.world_learning.figures import GAP, MEAN, SCORE, lead, scores, text
+from experiments.world_learning.figures import BEST, BLIND, GAP, MEAN, SCORE, lead, scores, text
 from experiments.world_learning.read import Answer
 from tagpr.analysis.clipped import NOT_TESTED
 from tagpr.analysis.text_tables import pipe_table
 from tagpr.analysis.training_metrics import Series
 from tagpr.errors import UserError
 
-ARMS = (GUIDED, FULL, "exploratory_only", "single_stage", "no_tag_reward", "no_prmu")
+ARMS = (GUIDED, FULL, "exploratory_only", "single_stage", "no_tag_reward", "no_prmu", "rejection_sampling")
 LOSS, WEIGHT = "loss_", "beta_"
 DEV_SCORE, DEV_TAGS, TASK = "rl/dev/score", "rl/dev/g_tags", "rl/reward/task"
 SMOOTHED = 9  # windows in the running mean of noisy curves
@@ -59,6 +59,28 @@ def arms_section(arms: Mapping[str, Arm]) -> list[str]:
     seeds = sorted(arms[SFT].rows)
     each = [(arm.name, *(_score_of_seed(arm, seed) for seed in seeds)) for arm in (arms[SFT], *shown)]
     return [*lines, "Score by seed:", "", *pipe_table(("arm", *map(str, seeds)), each), ""]
+
+
+def tasks_section(arms: Mapping[str, Arm]) -> list[str]:
+    """Where a gain comes from: scores by task beside what ignores the person and what can be known, and gains."""
+    shown = [arms[name] for name in ARMS if name in arms]
+    if not shown:
+        return []
+    sft = arms[SFT].answers()
+    own = scores(sft)
+    tasks = sorted({one.task for one in sft})
+    rows = [(name, *(text(own[figure, task]) for task in tasks)) for name, figure in (("blind", BLIND), (SFT, SCORE))]
+    gains = []
+    for arm in shown:
+        answers = arm.answers()
+        found, gained = scores(answers), lead(answers, _of(sft, arm.rows))
+        rows.append((arm.name, *(text(found[SCORE, task]) for task in tasks)))
+        gains.append((arm.name, *(text(gained[SCORE, task], "+") for task in tasks)))
+    rows.append(("bayes", *(text(own[BEST, task]) for task in tasks)))
+    return [
+        "## Score by task", "", *pipe_table(("arm", *tasks), rows), "",
+        "Minus SFT:", "", *pipe_table(("arm", *tasks), gains), "",
+    ]  # fmt: skip
 
 
 def losses_section(arms: Mapping[str, Arm]) -> list[str]:
@@ -174,7 +196,7 @@ def main() -> int:
     asked = parser.parse_args()
     try:
         arms = arms_in(asked.folder / "rl_curves")
-        sections = [*arms_section(arms), *losses_section(arms), *weights_section(arms)]
+        sections = [*arms_section(arms), *tasks_section(arms), *losses_section(arms), *weights_section(arms)]
         if asked.picture:
             draw(arms, asked.picture)
     except UserError as error:

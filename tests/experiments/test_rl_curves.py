@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.rl_curves.read import Arm
-from experiments.rl_curves.table import NOT_TESTED, _score_of_seed, _smooth, losses_section
+from experiments.rl_curves.table import NOT_TESTED, _score_of_seed, _smooth, losses_section, tasks_section
 from experiments.world_learning.read import Answer
 from tagpr.analysis.runs import Artifact, Row
 from tagpr.storage import write_json
@@ -69,3 +69,28 @@ def test_a_loss_that_clipped_nothing_is_marked(tmp_path: Path, monkeypatch: pyte
     assert NOT_TESTED in table["grpo"]
     assert NOT_TESTED not in table["gspo"]
     assert "2.00%" in table["gspo"]
+
+
+def test_scores_by_task_stand_between_blind_and_bayes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answered(name: str) -> list[Answer]:
+        better = {"S2": 0.25, "S5": 0.0} if name == "full" else {"S2": 0.0, "S5": 0.0}
+        return [
+            Answer(seed=0, user=f"u{i}", task=task, record_id=f"{task}{i}", score=0.5 + more, blind=0.25, best=1.0)
+            for task, more in better.items()
+            for i in range(25)
+        ]
+
+    monkeypatch.setattr(Arm, "answers", lambda self: answered(self.name))
+    arms = {name: arm(name, ()) for name in ("sft", "full")}
+    first, gains = "\n".join(tasks_section(arms)).split("Minus SFT:")
+    scores, leads = _cells(first), _cells(gains)
+    assert list(scores) == ["arm", "blind", "sft", "full", "bayes"]
+    assert [cell[:5] for cell in scores["full"]] == ["0.750", "0.500"]
+    assert [scores[name][0][:5] for name in ("blind", "sft", "bayes")] == ["0.250", "0.500", "1.000"]
+    assert list(leads) == ["arm", "full"]
+    assert [cell[:6] for cell in leads["full"]] == ["+0.250", "+0.000"]
+
+
+def _cells(text: str) -> dict[str, list[str]]:
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    return {row[0]: row[1:] for row in rows if not row[0].startswith("--")}
