@@ -66,26 +66,38 @@ def run(
         )
     builder = PromptBuilder(style=prompt, tokenizer=backbone.tokenizer())
     started = time.perf_counter()
+    shown = [builder.build(record) for record in records]
+    with context.progress("writing chains", total=len(shown)) as advance:
+        written = teacher.write(
+            shown, num_samples=chains.num_samples, seed=context.seed, kept=context.checkpoints / "teacher",
+            on_done=advance,
+        )  # fmt: skip
+    had = [
+        (prompt, index, raw)
+        for prompt, raws in zip(shown, written, strict=True)
+        for index, raw in enumerate(raws)
+        if raw is not None
+    ]
+    with context.progress("tagging chains", total=len(had)) as advance:
+        labels = tagger.tag_all(
+            [(prompt, raw.steps) for prompt, _, raw in had], kept=context.checkpoints / "tagger", on_done=advance
+        )
     candidates: list[Candidate] = []
     habitual: list[bool] = []
-    with context.progress("writing chains", total=len(records)) as advance:
-        for record in records:
-            shown = builder.build(record)
-            for index, raw in enumerate(teacher.chains(shown, num_samples=chains.num_samples, seed=context.seed)):
-                completion = write_completion(raw.steps, tagger.tag(shown, raw.steps), raw.answer, tags)
-                score = ALL_TASKS[record.task].score(raw.answer, record.gold or "")
-                candidates.append(
-                    Candidate(
-                        prompt=shown,
-                        sample_index=index,
-                        reasoning=" ".join(raw.steps),
-                        completion=completion,
-                        answer=raw.answer,
-                        score=score,
-                    )
-                )
-                habitual.append(raw.habitual)
-            advance()
+    for (one, index, raw), names in zip(had, labels, strict=True):
+        if names is None:
+            continue
+        candidates.append(
+            Candidate(
+                prompt=one,
+                sample_index=index,
+                reasoning=" ".join(raw.steps),
+                completion=write_completion(raw.steps, names, raw.answer, tags),
+                answer=raw.answer,
+                score=ALL_TASKS[one.record.task].score(raw.answer, one.record.gold or ""),
+            )
+        )
+        habitual.append(raw.habitual)
     bars = chains.filter.bars(_train_scores(candidates), ALL_TASKS)
     reasons = chains.filter.judge(candidates, tasks=ALL_TASKS, bars=bars, vocabulary=tags, seed=context.seed)
     judged = [_tagged_chain(*item, teacher=teacher.name) for item in zip(candidates, habitual, reasons, strict=True)]
@@ -95,6 +107,10 @@ def run(
     return {
         **_counts(judged, is_train),
         **_teacher_scores(judged, is_train, bars),
+        "chains_not_had": len(shown) * chains.num_samples - len(had),
+        "chains_not_tagged": len(had) - len(candidates),
+        **teacher.spent(),
+        **tagger.spent(),
         "chains_per_second": len(judged) / seconds,
     }
 

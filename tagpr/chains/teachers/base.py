@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tagpr.types import Prompt
 
@@ -25,3 +27,23 @@ class Teacher(ABC):
     @abstractmethod
     def chains(self, prompt: Prompt, *, num_samples: int, seed: int) -> list[RawChain]:
         """`num_samples` chains for a prompt; the same (prompt, seed) gives the same chains."""
+
+    def write(
+        self, prompts: Sequence[Prompt], *, num_samples: int, seed: int, kept: Path, on_done: Callable[[], None]
+    ) -> list[list[RawChain | None]]:
+        """The chains of many prompts, in their order; None for one that could not be had.
+
+        Args:
+            kept: a folder that survives a kill. A teacher that takes long or costs money keeps every reply there and
+                asks nothing twice.
+            on_done: called once per prompt; may raise to stop.
+        """
+        found: list[list[RawChain | None]] = []
+        for prompt in prompts:
+            found.append([*self.chains(prompt, num_samples=num_samples, seed=seed)])
+            on_done()
+        return found
+
+    def spent(self) -> dict[str, int]:
+        """What `write` has cost so far, for the manifest's counts; nothing for teachers that cost nothing."""
+        return {}
