@@ -56,6 +56,7 @@ class StageContext:
         view: where progress is shown.
         make_loggers: Lightning loggers for this stage, built when first asked for (W&B, CSV into `output`).
         rankings: a folder where rankings are kept for later runs (tagpr.data.rankings); None: nothing is kept.
+        replies: a folder where paid replies are kept for later runs (tagpr.chains.journal); None: beside checkpoints.
         stop: set by SIGTERM or SIGINT: save a checkpoint, then leave within one step.
         rank: of this process among those that train the stage together; those after 0 only help, and end with `fit`.
     """
@@ -66,6 +67,7 @@ class StageContext:
     view: ProgressView = field(default_factory=SilentProgress)
     make_loggers: Callable[[Path], list[Logger]] = lambda output: []
     rankings: Path | None = None
+    replies: Path | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     rank: int = 0
 

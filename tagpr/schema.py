@@ -216,8 +216,39 @@ class ScriptedWorldTeacher(Teacher):
 
 
 @dataclass
+class Endpoint:
+    """A model behind an OpenAI-compatible endpoint, and how it is asked."""
+
+    base_url: str | None = MISSING  # null: OpenAI's own
+    model: str = MISSING  # as the endpoint names it
+    key_env: str | None = MISSING  # environment variable that holds the key; null: the server asks for none
+    temperature: float | None = MISSING  # null: not sent, as some models want it; top_p alike
+    top_p: float | None = MISSING
+    max_tokens: int = MISSING  # of a reply, hidden thinking included
+    length_field: str = MISSING  # what the endpoint calls max_tokens
+    sends_seed: bool = MISSING  # false for endpoints that take none
+    concurrency: int = MISSING  # requests at once
+    timeout_s: float = MISSING  # of one try
+    retries: int = MISSING  # tries after the first where the trouble may pass (429, 5xx, timeout, garbage)
+    first_wait_s: float = MISSING  # before a try is repeated; doubles each time, with jitter
+    longest_wait_s: float = MISSING  # a server that asks for a longer wait is not asked again
+    attempts: int = MISSING  # replies asked for until one can be read
+    max_failed: float = MISSING  # largest share of requests without an answer before the stage stops
+
+
+@dataclass
+class OpenAITeacher(Endpoint, Teacher):
+    """teacher=openai"""
+
+
+@dataclass
 class Tagger(Choice):
     """Base of the group, and all that the rules tagger takes."""
+
+
+@dataclass
+class LlmTagger(Endpoint, Tagger):
+    asks_for_schema: bool = MISSING  # the reply's JSON schema is sent; where an endpoint refuses it, it is left out
 
 
 @dataclass
@@ -817,7 +848,9 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("teacher", "schema_teacher", Teacher),
     ("teacher", "schema_scripted_teacher", ScriptedTeacher),
     ("teacher", "schema_scripted_world", ScriptedWorldTeacher),
+    ("teacher", "schema_openai_teacher", OpenAITeacher),
     ("tagger", "schema_tagger", Tagger),
+    ("tagger", "schema_llm_tagger", LlmTagger),
     ("chains", "schema_chains", Chains),
     ("reward/term", "schema_reward_term", RewardTerm),
     ("reward/term", "schema_tag_term", TagTerm),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from tagpr.context import StageContext
 from tagpr.data.prompts import PromptBuilder, PromptStyle
 from tagpr.errors import BadInputError
 from tagpr.lm.backbone import Backbone
-from tagpr.storage import read_records, write_chains
+from tagpr.storage import read_records, write_chains, write_json
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import Record, TaggedChain
 
@@ -46,7 +47,7 @@ def run(
     output: Path,
     context: StageContext,
 ) -> dict[str, int | float]:
-    """Write `chains.parquet` and `rejected.parquet` into `output`.
+    """Write `chains.parquet` and `rejected.parquet` into `output`; `not_had.jsonl` where a teacher or tagger failed.
 
     Where the prompt asks for no thinking, chains are sampled and filtered all the same and their bare answers kept, so
     that arms with and without reasoning spend the same gold on the same answers.
@@ -69,7 +70,7 @@ def run(
     shown = [builder.build(record) for record in records]
     with context.progress("writing chains", total=len(shown)) as advance:
         written = teacher.write(
-            shown, num_samples=chains.num_samples, seed=context.seed, kept=context.checkpoints / "teacher",
+            shown, num_samples=chains.num_samples, seed=context.seed, kept=_kept(teacher, "teacher", context),
             on_done=advance,
         )  # fmt: skip
     had = [
@@ -80,7 +81,7 @@ def run(
     ]
     with context.progress("tagging chains", total=len(had)) as advance:
         labels = tagger.tag_all(
-            [(prompt, raw.steps) for prompt, _, raw in had], kept=context.checkpoints / "tagger", on_done=advance
+            [(prompt, raw.steps) for prompt, _, raw in had], kept=_kept(tagger, "tagger", context), on_done=advance
         )
     candidates: list[Candidate] = []
     habitual: list[bool] = []
@@ -102,6 +103,7 @@ def run(
     reasons = chains.filter.judge(candidates, tasks=ALL_TASKS, bars=bars, vocabulary=tags, seed=context.seed)
     judged = [_tagged_chain(*item, teacher=teacher.name) for item in zip(candidates, habitual, reasons, strict=True)]
     write_chains(output, [one for one in judged if not one.rejected], [one for one in judged if one.rejected])
+    _write_not_had(output / "not_had.jsonl", [*teacher.failed(), *tagger.failed()])
     seconds = time.perf_counter() - started
     is_train = [candidate.prompt.record.split == "train" for candidate in candidates]
     return {
@@ -113,6 +115,21 @@ def run(
         **tagger.spent(),
         "chains_per_second": len(judged) / seconds,
     }
+
+
+def _kept(writer: Teacher | Tagger, name: str, context: StageContext) -> Path:
+    """Where replies are kept: with what everything depends on for a key, ablations of one run share them and so keep
+    the same chains; else they are this stage's own."""
+    if not writer.shares_kept or context.replies is None:
+        return context.checkpoints / name
+    # The stage can be resumed, although what it goes on from lies elsewhere.
+    write_json(context.checkpoints / f"{name}.json", {"kept_at": str(context.replies)})
+    return context.replies
+
+
+def _write_not_had(path: Path, failures: Sequence[Mapping[str, str | int | None]]) -> None:
+    if failures:
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in failures), encoding="utf-8")
 
 
 def choose_records(records: Sequence[Record], num_dev: int, *, seed: int) -> list[Record]:

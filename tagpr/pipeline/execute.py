@@ -133,7 +133,7 @@ class Executor:
         output, checkpoints = self.cache.open_work(stage.name, stage.fingerprint)
         context = StageContext(
             stage=stage.label, seed=stage.seed, checkpoints=checkpoints, view=self.view, stop=self.stop,
-            rankings=self.cache.root / "rankings",
+            rankings=self.cache.root / "rankings", replies=self.cache.root / "replies",
             make_loggers=lambda folder: self.loggers(stage, folder),
         )  # fmt: skip
         inputs = {name: self.cache.folder(source.name, source.fingerprint) for name, source in stage.inputs.items()}

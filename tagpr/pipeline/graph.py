@@ -56,11 +56,14 @@ ENTRIES = {
     "swap": "tagpr.evaluation.swap_stage", "attribution": "tagpr.evaluation.attribution_stage",
 }  # fmt: skip
 
+# Of a model behind an endpoint, which its name tells from others: a server that was started anew elsewhere is the same.
+_ASKING = frozenset({"base_url", "key_env", "concurrency", "timeout_s", "retries", "first_wait_s", "longest_wait_s"})
 # Settings that cannot change a result: they stay out of fingerprints and run keys.
 SILENT: dict[str, frozenset[str]] = {
     "trainer": frozenset({"checkpoint_every", "keep_last", "log_every", "threads"}),
     "data": frozenset({"root", "path"}),  # the files' contents count instead
     "pairs": frozenset({"path", "histories"}),
+    **dict.fromkeys(("teacher", "tagger"), _ASKING),
     **dict.fromkeys(DIAGNOSES, frozenset({"policies"})),  # each is a stage of its own
 }
 

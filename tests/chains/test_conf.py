@@ -15,10 +15,15 @@ from tagpr.schema import register
 CONF = Path(__file__).parents[2] / "conf"
 
 
+# What an option cannot know.
+NEEDS = {"teacher=openai": ["teacher.model=any"], "tagger=llm": ["tagger.model=any"]}
+
+
 def build(group: str, option: str) -> object:
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return instantiate(compose(overrides=[f"+{group}={option}"])[group])
+        needs = NEEDS.get(f"{group}={option}", [])
+        return instantiate(compose(overrides=[f"+{group}={option}", *needs])[group])
 
 
 @pytest.mark.parametrize(("option", "size"), [("none", 0), ("three", 3), ("six", 6), ("nine", 9)])

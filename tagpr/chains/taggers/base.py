@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from tagpr.types import Prompt
 
 
 class Tagger(ABC):
     """Labels steps with names out of `tagpr.chains.tags.TAGS`; the stage merges what the vocabulary in use lacks."""
+
+    shares_kept: ClassVar[bool] = False  # as a Teacher's
 
     @abstractmethod
     def tag(self, prompt: Prompt, steps: Sequence[str]) -> list[str]:
@@ -34,3 +37,7 @@ class Tagger(ABC):
     def spent(self) -> dict[str, int]:
         """What `tag_all` has cost so far, for the manifest's counts."""
         return {}
+
+    def failed(self) -> list[dict[str, str | int | None]]:
+        """As a Teacher's."""
+        return []
