@@ -167,12 +167,12 @@ class AskedOnce(Generic[T]):
         silent = not self._num_had and num_failed >= min(settings.concurrency, len(self.questions))
         if num_failed > settings.max_failed * len(self.questions) or (silent and settings.max_failed < 1):
             reasons = Counter(str(line["reason"]) for line in self.failed)
+            listed = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
             raise UserError(
                 f"{settings.role}: {num_failed} of {len(self.questions)} requests to {settings.model} failed "
-                f"({', '.join(f'{reason} {number}' for reason, number in reasons.items())}), {self._num_had} "
-                f"succeeded; {settings.role}.max_failed={settings.max_failed} allows that share to fail. They are listed in "
-                f"{self._failed_path}. Every reply is kept: put the cause right and give the same command, or raise "
-                f"{settings.role}.max_failed."
+                f"({listed}), {self._num_had} succeeded; {settings.role}.max_failed={settings.max_failed} is the "
+                f"largest share that may. They are listed in {self._failed_path}. Every reply is kept: put the cause "
+                f"right and give the same command, or raise {settings.role}.max_failed."
             )
 
     def _request(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tagpr.chains.journal import Reply
 from tagpr.errors import UserError
 
 _LONGEST_QUOTE = 200  # characters of a server's message
-_LONGEST_ECHO = 24  # characters of the request that it may repeat: the names of models and parameters are shorter
+_LONGEST_ECHO = 14  # characters of the request that it may repeat: words that both use, not sentences
 _TOO_LONG = ("context_length", "context length", "maximum context", "too many tokens", "prompt is too long")
 _FILTERED = ("content_filter", "content_policy", "content management policy")
 
@@ -167,12 +167,20 @@ def _reply(answer: object) -> Reply:
     if not isinstance(answer, ChatCompletion) or not answer.choices or answer.choices[0].message is None:
         raise Passing("garbage")
     choice, usage = answer.choices[0], answer.usage
+    text = choice.message.content or ""
+    # The client builds its objects without looking at the values.
+    prompt_tokens, completion_tokens = (
+        number if isinstance(number, int) else 0
+        for number in (getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0))
+    )
+    if not isinstance(text, str):
+        raise Passing("garbage")
     return Reply(
         # Half a surrogate pair cannot be stored.
-        text=(choice.message.content or "").encode(errors="replace").decode(),
+        text=text.encode(errors="replace").decode(),
         finish=str(choice.finish_reason),
-        prompt_tokens=(usage.prompt_tokens or 0) if usage else 0,
-        completion_tokens=(usage.completion_tokens or 0) if usage else 0,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
     )
 
 

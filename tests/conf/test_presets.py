@@ -303,6 +303,15 @@ def test_where_and_how_a_run_is_watched_changes_no_fingerprint_and_no_run_key(ha
     assert run_key(compose("experiment=demo"), {"dev_questions.json": "ab12"}) != full
 
 
+def test_where_an_endpoint_stands_and_how_it_is_waited_for_changes_no_fingerprint(hashes):
+    asked = ("experiment=demo", "teacher=openai", "teacher.model=m", "tagger=llm")
+    plain = prints(graph_of(hashes, *asked))
+    silent = ("base_url=http://a/v1", "key_env=null", "concurrency=2", "timeout_s=9", "retries=1", "longest_wait_s=5")
+    assert prints(graph_of(hashes, *asked, *(f"teacher.{setting}" for setting in silent))) == plain
+    for setting in ("teacher.model=other", "teacher.temperature=0.1", "tagger.attempts=9", "teacher.max_failed=1"):
+        assert prints(graph_of(hashes, *asked, setting))["chains"] != plain["chains"], setting
+
+
 def test_another_teacher_changes_the_chains_and_all_that_comes_after(hashes):
     same = shared(hashes, "teacher.habit=0.6")
     assert only_trained(same) == {"records"}
