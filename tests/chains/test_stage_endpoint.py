@@ -83,7 +83,7 @@ def records(tmp_path: Path, prompt_of: Callable[..., Prompt]) -> Path:
 def settings() -> DictConfig:
     return composed(
         [
-            "experiment=lamp_small", "data.root=/anywhere", "teacher=openai", "tagger=llm", "teacher.model=m",
+            "experiment=lamp_small", "data.root=/anywhere", "teacher=openai", "tagger=llm", "teacher.model=m", "teacher.base_url=http://localhost:1/v1",
             "teacher.key_env=TEST_ENDPOINT_KEY", "teacher.concurrency=2", "teacher.first_wait_s=0.01",
             "teacher.max_failed=0.2", "tagger.max_failed=0.2", "tagger.attempts=2", "teacher.attempts=2",
         ]
@@ -95,7 +95,8 @@ def make_chains(
 ) -> dict[str, Any]:
     """A run of the stage; `left`: progress is asked so often whether to stop before it does."""
     cfg = settings().copy()
-    cfg.teacher.base_url = server.url
+    assert (cfg.tagger.model, cfg.tagger.base_url) == ("m", "http://localhost:1/v1")  # the teacher's
+    cfg.teacher.base_url = cfg.tagger.base_url = server.url
     assert KEY not in OmegaConf.to_yaml(cfg, resolve=True)
     output.mkdir(parents=True)
     return run(
