@@ -171,8 +171,10 @@ class AskedOnce(Generic[T]):
             raise UserError(
                 f"{settings.role}: {num_failed} of {len(self.questions)} requests to {settings.model} failed "
                 f"({listed}), {self._num_had} succeeded; {settings.role}.max_failed={settings.max_failed} is the "
-                f"largest share that may. They are listed in {self._failed_path}. Every reply is kept: put the cause "
-                f"right and give the same command, or raise {settings.role}.max_failed."
+                f"largest share that may. They are listed in {self._failed_path}. Every reply is kept (in "
+                f"{self._journal_path.name} there, those that could not be read too): put the cause right and give the "
+                f"same command; for more replies to the same question raise {settings.role}.attempts; or raise "
+                f"{settings.role}.max_failed."
             )
 
     def _request(self) -> dict[str, Any]:
