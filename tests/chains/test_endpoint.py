@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import email.utils
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -312,6 +316,40 @@ def test_a_stopped_run_keeps_what_came_and_goes_on(serve, tmp_path: Path) -> Non
     assert set(server.times.values()) == {1}
     assert (spent["teacher_requests"], spent["teacher_requests_kept_from_before"]) == (10, 4)
     assert spent["teacher_prompt_tokens"] == 1000
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tests.chains.test_endpoint import ask
+ask(sys.argv[1], Path(sys.argv[2]), num=12, concurrency=2)
+"""
+
+
+def test_a_killed_run_asks_again_what_was_under_way_at_most(serve, tmp_path: Path) -> None:
+    server = serve(lambda body, times: replace(good(body, times), delay=0.05))
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", KILLED, server.url, str(tmp_path)]
+    with subprocess.Popen(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}) as process:
+        while len(server.requests) < 6 and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    found, spent, _ = ask(server, tmp_path, num=12)
+    assert found == [f"TO {number}" for number in range(12)]
+    assert spent["teacher_requests"] == 12
+    assert 12 <= len(server.requests) <= 12 + 2
+    assert spent["teacher_requests_kept_from_before"] >= 6 - 2
+
+
+def test_neither_the_teacher_nor_the_tagger_imports_the_client_before_it_asks() -> None:
+    code = (
+        "import sys, tagpr.chains.teachers.openai, tagpr.chains.taggers.llm; "
+        "print({'openai', 'tenacity'} & {*sys.modules})"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
 
 
 def test_requests_under_way_are_cancelled_when_the_run_stops(serve, tmp_path: Path) -> None:

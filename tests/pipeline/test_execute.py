@@ -44,6 +44,7 @@ def test_a_stage_gets_its_inputs_folders_and_its_groups_built(room, watched, mak
     assert call["inputs"] == {"records": folder}
     assert (call["size"].days, call["plain"]) == (2, {"mode": "offline"})
     assert (call["context"].seed, call["context"].stage) == (7, "chains")
+    assert call["context"].replies == watched.cache.root / "replies"  # of all runs
 
 
 def test_force_computes_a_finished_stage_again(room, watched, make_stage):
