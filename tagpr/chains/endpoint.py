@@ -4,6 +4,7 @@ questions, each exactly once."""
 from __future__ import annotations
 
 import os
+import re
 from abc import ABC
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -73,6 +74,11 @@ class AsksEndpoint(ABC):
             raise UserError(
                 f"{self.role}.model is empty. Give the name under which the endpoint knows the model, e.g. "
                 f"{self.role}.model=gpt-4.1-mini."
+            )
+        if self.key_env is not None and not re.fullmatch("[A-Z][A-Z0-9_]*", self.key_env):
+            raise UserError(  # without the value: it may be the key itself
+                f"{self.role}.key_env is no name of an environment variable in capitals, e.g. OPENAI_API_KEY. The key "
+                "itself belongs into that variable, never into a configuration."
             )
         self._check_address()
         for name, least in (("concurrency", 1), ("attempts", 1), ("max_tokens", 1), ("retries", 0)):

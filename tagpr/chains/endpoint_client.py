@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from typing import Any, final
 from urllib.parse import urlsplit
 
 from openai import APIConnectionError, APIError, APIStatusError, APITimeoutError, AsyncOpenAI
-from openai.types.chat import ChatCompletion
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from tagpr.chains.endpoint import OPENAI_URL, AsksEndpoint
@@ -154,31 +154,29 @@ class EndpointClient:
 
     def _quoted(self, error: APIStatusError, sent: Mapping[str, Any]) -> str:
         body = error.body if isinstance(error.body, dict) else {}
-        said = " ".join(str(body.get("message") or "").split()).replace(self._key, "[key]")
+        said = " ".join(str(body.get("message") or "").split()).replace(self._key, "[key]")[:_LONGEST_QUOTE]
         asked = " ".join(" ".join(message["content"] for message in sent["messages"]).split())
         echo = SequenceMatcher(None, said, asked, autojunk=False).find_longest_match()
         if not said or echo.size > _LONGEST_ECHO:
             return ""  # it may repeat people's words
-        return f' ("{said[:_LONGEST_QUOTE]}")'
+        return f' ("{said}")'
 
 
-def _reply(answer: object) -> Reply:
+def _reply(answer: Any) -> Reply:
     """The first choice. Raises Passing where the answer is none, as of a proxy that says 200 to everything."""
-    if not isinstance(answer, ChatCompletion) or not answer.choices or answer.choices[0].message is None:
+    # The client builds its objects without looking at the values: anything may be anywhere.
+    try:
+        text, finish = answer.choices[0].message.content, str(answer.choices[0].finish_reason)
+    except (AttributeError, LookupError, TypeError):
+        raise Passing("garbage") from None
+    if not isinstance(text, str | None):
         raise Passing("garbage")
-    choice, usage = answer.choices[0], answer.usage
-    text = choice.message.content or ""
-    # The client builds its objects without looking at the values.
-    prompt_tokens, completion_tokens = (
-        number if isinstance(number, int) else 0
-        for number in (getattr(usage, "prompt_tokens", 0), getattr(usage, "completion_tokens", 0))
-    )
-    if not isinstance(text, str):
-        raise Passing("garbage")
+    billed = (getattr(getattr(answer, "usage", None), name, 0) for name in ("prompt_tokens", "completion_tokens"))
+    prompt_tokens, completion_tokens = (number if isinstance(number, int) else 0 for number in billed)
     return Reply(
         # Half a surrogate pair cannot be stored.
-        text=text.encode(errors="replace").decode(),
-        finish=str(choice.finish_reason),
+        text=(text or "").encode(errors="replace").decode(),
+        finish=finish,
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
     )
@@ -188,10 +186,10 @@ def _retry_after(error: APIStatusError) -> float | None:
     """Seconds that the server asks to wait; the header holds seconds or a date."""
     said = error.response.headers.get("retry-after", "").strip()
     try:
-        return float(said)
+        wait = float(said)
     except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(said).timestamp() - time.time())
-    except ValueError:
-        return None
+        try:
+            wait = email.utils.parsedate_to_datetime(said).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return None
+    return max(0.0, wait) if math.isfinite(wait) else None

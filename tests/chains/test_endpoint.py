@@ -143,6 +143,21 @@ def test_too_many_requests_are_sent_again_when_the_server_says(serve, tmp_path: 
     assert (found[2], spent["teacher_tries_again"], spent["teacher_requests"]) == ("TO 2", 1, 4)
 
 
+@pytest.mark.parametrize("wait", ["soon", "nan", "-5", "inf", "Wed, 99 Nov 2026 99:99:99 GMT"])
+def test_a_wait_that_makes_no_sense_is_not_waited_for(serve, tmp_path: Path, wait: str) -> None:
+    busy = Answer(status=429, headers={"Retry-After": wait})
+    found, _, _ = ask(serve(only(2, lambda body, times: good(body, times) if times else busy)), tmp_path)
+    assert found[2] == "TO 2"
+
+
+def test_bills_that_make_no_sense_count_as_none(serve, tmp_path: Path) -> None:
+    for number, usage in enumerate(('"x"', "null", '{"prompt_tokens": "many"}', "7")):
+        raw = f'{{"choices": [{{"finish_reason": "stop", "message": {{"content": "a"}}}}], "usage": {usage}}}'
+        server = serve(lambda body, times, raw=raw: Answer(raw=raw.encode()))
+        found, spent, _ = ask(server, tmp_path / str(number))
+        assert (found, spent["teacher_requests"], spent["teacher_prompt_tokens"]) == (["A"] * 4, 4, 0)
+
+
 @pytest.mark.parametrize("wait", ["60", email.utils.formatdate(time.time() + 600, usegmt=True)])
 def test_a_server_that_asks_for_too_long_a_wait_is_not_asked_again(serve, tmp_path: Path, wait: str) -> None:
     server = serve(only(2, lambda body, times: Answer(status=429, headers={"Retry-After": wait})))
@@ -182,6 +197,10 @@ def test_trouble_that_does_not_pass_is_listed_and_asked_again_by_the_next_run(
         Answer(raw=b"<html>hello</html>", content_type="text/html"),
         Answer(raw=b'{"choices": []}'),
         Answer(raw=b'{"choices": null}'),
+        Answer(raw=b'{"choices": "abc"}'),
+        Answer(raw=b'{"choices": {"0": 1}}'),
+        Answer(raw=b'{"choices": [7]}'),
+        Answer(raw=b'{"choices": [{"message": "x"}]}'),
         Answer(raw=b'{"choices": [{"index": 0}]}'),
         Answer(raw=b'{"choices": [{"message": {"content": 7}}]}'),
         Answer(raw=b"[1, 2]"),
@@ -395,6 +414,8 @@ def test_a_schema_is_sent_and_left_out_where_the_endpoint_knows_none(serve, tmp_
     "changes, expected",
     [
         ({"model": ""}, "teacher.model is empty"),
+        ({"key_env": KEY}, "teacher.key_env is no name of an environment variable"),
+        ({"key_env": f"gsk_{KEY[-10:]}"}, "teacher.key_env is no name of an environment variable"),
         ({"base_url": "localhost:8000"}, "no http address"),
         ({"base_url": f"http://me:{KEY}@host/v1"}, "holds a user, a password or a query"),
         ({"base_url": f"http://host/v1?key={KEY}"}, "holds a user, a password or a query"),
