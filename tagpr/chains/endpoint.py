@@ -81,9 +81,14 @@ class AsksEndpoint(ABC):
                 "itself belongs into that variable, never into a configuration."
             )
         self._check_address()
-        for name, least in (("concurrency", 1), ("attempts", 1), ("max_tokens", 1), ("retries", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"{self.role}.{name} is {getattr(self, name)}, expected {least} or more.")
+        for name, given, least in (
+            ("concurrency", self.concurrency, 1),
+            ("attempts", self.attempts, 1),
+            ("max_tokens", self.max_tokens, 1),
+            ("retries", self.retries, 0),
+        ):
+            if given < least:
+                raise UserError(f"{self.role}.{name} is {given}, expected {least} or more.")
         if self.timeout_s <= 0 or not 0 < self.first_wait_s <= self.longest_wait_s or not 0 <= self.max_failed <= 1:
             raise UserError(
                 f"{self.role}: timeout_s={self.timeout_s}, first_wait_s={self.first_wait_s}, longest_wait_s="

@@ -171,7 +171,10 @@ def _reply(answer: Any) -> Reply:
         raise Passing("garbage") from None
     if not isinstance(text, str | None):
         raise Passing("garbage")
-    billed = (getattr(getattr(answer, "usage", None), name, 0) for name in ("prompt_tokens", "completion_tokens"))
+    try:
+        billed = (answer.usage.prompt_tokens, answer.usage.completion_tokens)
+    except AttributeError:
+        billed = (0, 0)
     prompt_tokens, completion_tokens = (number if isinstance(number, int) else 0 for number in billed)
     return Reply(
         # Half a surrogate pair cannot be stored.
