@@ -37,7 +37,7 @@ Failure = dict[str, str | int | None]  # asked (teacher or tagger), record_id, s
 class AsksEndpoint(ABC):
     """A teacher or a tagger that is a language model behind an endpoint.
 
-    Needs the extra `llm`. The key is read from the environment when the first question is asked; no object keeps it.
+    Needs the extra `llm`. The key is read from the environment when questions are asked, and forgotten behind them.
 
     Raises:
         UserError: a value that cannot be, or the extra is not installed.
