@@ -46,6 +46,7 @@ NOT_COMBINED = {"rl", "rl/common", "data", "experiment", "ablation", "sweep"}
 # What an option cannot know: paths of the user's own.
 NEEDS = {
     "backbone=hf": ["backbone.path=owner/name"],
+    "teacher=hf": ["teacher.path=owner/name"],
     "pairs=imported": [f"pairs.path={Path(__file__)}", "pairs.task=LaMP_7"],
 }
 
