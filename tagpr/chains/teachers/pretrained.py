@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +27,10 @@ TRUNCATED, UNREADABLE, TOKENS = "teacher_truncated", "teacher_unreadable", "teac
 _TAIL = 16  # tokens of a prompt's end in which a chat template may open a thinking block
 
 
+class UnreadableWarning(UserWarning):
+    """No reply of a teacher's first batch could be read."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """One completion, as it is kept."""
@@ -39,8 +44,8 @@ class Reply:
 class PretrainedTeacher(Teacher):
     """Samples replies with a rollout engine and reads them.
 
-    A reply's random numbers are those of (seed, record, sample index), whatever else is asked; across engines, devices
-    and batches it is the same up to rounding. What cannot be read is counted and not asked again: the same seed would
+    A reply's random numbers are those of (seed, record, sample index), whatever else is asked; what else stands in its
+    batch moves its logits by rounding at most. What cannot be read is counted and not asked again: the same seed would
     give the same reply.
 
     Args:
@@ -75,7 +80,7 @@ class PretrainedTeacher(Teacher):
         try:
             self.sampling = Sampling(
                 temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens
-            )  # fmt: skip
+            )
         except ValueError as error:
             raise UserError(f"teacher: {error}") from None
         if batch_tokens < 1:
@@ -114,6 +119,8 @@ class PretrainedTeacher(Teacher):
             for position, own in zip(batch, replies, strict=True):
                 found[position] = [self._chain(one, prompts[position], asked[position]) for one in own]
                 on_done()
+            if number == 0:
+                _warn_of_nothing([found[position] for position in batch], cut_off=self._spent[TRUNCATED])
         return found
 
     def spent(self) -> dict[str, int]:
@@ -201,6 +208,18 @@ def _stream(prompt: Prompt, seed: int) -> int:
     """The seed of a record's replies; unrelated for neighbouring seeds."""
     named = f"{seed}/{prompt.record.task}/{prompt.record.record_id}"
     return int.from_bytes(hashlib.sha256(named.encode()).digest()[:8], "big")
+
+
+def _warn_of_nothing(first: Sequence[Sequence[RawChain | None]], *, cut_off: int) -> None:
+    """Say it where a first batch gave nothing: the rest may take hours."""
+    chains = [one for own in first for one in own]
+    if chains and not any(chains):
+        warnings.warn(
+            f"None of the teacher's first {len(chains)} replies could be read, {cut_off} of them were cut off at "
+            "teacher.max_new_tokens. If that is too short, or the model does not do as asked, stop and change it.",
+            UnreadableWarning,
+            stacklevel=3,
+        )
 
 
 def _kept_replies(file: Path, request: str) -> list[list[Reply]] | None:
