@@ -13,12 +13,14 @@ from tagpr.chains.teachers.base import Teacher
 from tagpr.schema import register
 
 CONF = Path(__file__).parents[2] / "conf"
+# What an option cannot know alone: paths of the user's own, and the run's device.
+NEEDS = {"teacher=hf": ["teacher.path=owner/name", "teacher.engine.device=cpu"]}
 
 
 def build(group: str, option: str) -> object:
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return instantiate(compose(overrides=[f"+{group}={option}"])[group])
+        return instantiate(compose(overrides=[f"+{group}={option}", *NEEDS.get(f"{group}={option}", [])])[group])
 
 
 @pytest.mark.parametrize(("option", "size"), [("none", 0), ("three", 3), ("six", 6), ("nine", 9)])

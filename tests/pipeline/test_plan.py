@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,28 @@ def test_what_never_ran_is_estimated_from_the_demo_by_its_work(watched, records,
 def test_a_backbone_that_does_not_ship_has_no_estimate_before_it_ran(watched, records, make_stage, monkeypatch):
     stage = sft(make_stage, records)
     monkeypatch.setitem(stage.settings, "backbone", {"_target_": "tagpr.lm.backbone.PretrainedBackbone"})
+    (line,) = plan([stage], watched.cache)
+    assert (line.state, line.seconds, line.peak_bytes) == ("to run", None, None)
+
+
+def test_a_teacher_of_another_kind_or_model_says_nothing_of_the_time(watched, records, make_stage):
+    def chains(target: str, **teacher: object):
+        return make_stage("chains", {"records": records}, teacher={"_target_": target, **teacher})
+
+    first, second = "collections.Counter", "collections.OrderedDict"  # anything that can be built
+    scripted, local = chains(first, habit=0.3), chains(second, path="a", top_k=1)
+    for stage, seconds in ((scripted, 7.0), (local, 900.0)):
+        watched.executor.run(stage, force=False)
+        took(watched, stage, seconds, 5_000_000)
+    asked = [
+        chains(first, habit=0.6), chains(second, path="a", top_k=2), chains(second, path="b", top_k=1),
+        chains(first, habit=0.3, path="a"),
+    ]  # fmt: skip
+    assert [line.seconds for line in plan(asked, watched.cache)] == [7.0, 900.0, None, None]
+
+
+def test_a_teacher_that_generates_has_no_estimate_before_it_ran(watched, records, make_stage):
+    stage = replace(make_stage("chains", {"records": records}), kind="generated_chains")
     (line,) = plan([stage], watched.cache)
     assert (line.state, line.seconds, line.peak_bytes) == ("to run", None, None)
 

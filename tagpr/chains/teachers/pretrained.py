@@ -78,9 +78,7 @@ class PretrainedTeacher(Teacher):
         engine: Callable[..., RolloutEngine],
     ) -> None:
         try:
-            self.sampling = Sampling(
-                temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens
-            )
+            self.sampling = Sampling(temperature=temperature, top_p=top_p, top_k=top_k, max_new_tokens=max_new_tokens)
         except ValueError as error:
             raise UserError(f"teacher: {error}") from None
         if batch_tokens < 1:

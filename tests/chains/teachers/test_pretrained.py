@@ -225,6 +225,16 @@ class Killed(Exception):
     pass
 
 
+def killed_at(prompt: int) -> Callable[[], None]:
+    left = iter(range(prompt - 1))
+
+    def advance() -> None:
+        if next(left, None) is None:
+            raise Killed
+
+    return advance
+
+
 def test_a_killed_run_goes_on_and_asks_nothing_twice(tiny_teacher: Path, prompts: list[Prompt], tmp_path: Path) -> None:
     longest = Script(say=rating)
     uninterrupted = saying(tiny_teacher, longest)
@@ -232,15 +242,9 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(tiny_teacher: Path, prompts
     budget = 2 * (len(longest.asked[0][0][0]) + 20)  # two prompts at a time
     script = Script(say=rating)
     for deaths in (1, 3, 4):  # in the first batch of the run, in the second twice
-        left = iter(range(deaths - 1))
-
-        def die() -> None:
-            if next(left, None) is None:
-                raise Killed
-
         with pytest.raises(Killed):
             saying(tiny_teacher, script, batch_tokens=budget).write(
-                prompts, num_samples=2, seed=3, kept=tmp_path / "kept", on_done=die
+                prompts, num_samples=2, seed=3, kept=tmp_path / "kept", on_done=killed_at(deaths)
             )
     resumed = saying(tiny_teacher, script, batch_tokens=budget)
     done: list[None] = []
