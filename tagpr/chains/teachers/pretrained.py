@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -141,15 +141,14 @@ class PretrainedTeacher(Teacher):
 
     def _token_ids(self, prompt: Prompt) -> list[int]:
         """The question as the teacher reads it, by its own tokenizer and chat template."""
-        ids = self._tokenizer.apply_chat_template(
+        tokenizer: Any = self._tokenizer
+        return tokenizer.apply_chat_template(
             [{"role": "user", "content": question_text(prompt)}],
             add_generation_prompt=True,
             enable_thinking=self.thinking,
             tokenize=True,
             return_dict=False,
         )
-        assert isinstance(ids, list)
-        return ids
 
     def _batches(self, asked: Sequence[Sequence[int]], num_samples: int) -> list[list[int]]:
         """Positions in batches, longest first, counted as TorchEngine counts: one of ours is one of its own."""

@@ -25,8 +25,8 @@ def chains(tagpr: Callable[..., Answer], tiny_teacher: Path, tmp_path: Path) -> 
 def test_a_local_model_writes_the_chains_of_a_run(chains: Callable[..., Answer], tmp_path: Path) -> None:
     answer = chains(*SAYING, "teacher.max_new_tokens=100")
     assert answer.code == 0, answer.err
-    (folder,) = (tmp_path / "cache" / "chains").glob("*")
-    counts = read_json(folder / "manifest.json")["counts"]
+    (manifest,) = (tmp_path / "cache" / "chains").glob("*/manifest.json")
+    folder, counts = manifest.parent, read_json(manifest)["counts"]
     written = [*read_chains(folder), *read_rejected_chains(folder)]
     assert {chain.teacher for chain in written} == {"hf"}
     assert (counts["chains_not_had"], counts["teacher_unreadable"], counts["teacher_truncated"]) == (0, 0, 0)
