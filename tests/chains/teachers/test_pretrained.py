@@ -7,14 +7,16 @@ import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from tagpr.chains.asking import question_text, read_reply
 from tagpr.chains.teachers.base import RawChain
 from tagpr.chains.teachers.pretrained import PretrainedTeacher, UnreadableWarning
 from tagpr.errors import UserError
-from tagpr.lm.backbone import load_policy, load_tokenizer
+from tagpr.lm.backbone import load_policy, load_tokenizer, save_policy
 from tagpr.lm.generation.base import RolloutEngine, Sampling
 from tagpr.lm.generation.hf_engine import HfEngine
 from tagpr.lm.generation.torch_engine import TorchEngine
@@ -23,6 +25,7 @@ from tagpr.types import Prompt
 from tests.chains.teachers.saying import RATING, SayingEngine, Script, rating
 
 MakePrompt = Callable[..., Prompt]
+TAUGHT = "<think>hm</think>- <1> is low.\n- <2> is low.\nAnswer: 2<|im_end|>"
 ENGINES = {"torch": partial(TorchEngine, max_tokens=6000, device="cpu"), "hf": partial(HfEngine, device="cpu")}
 
 
@@ -71,13 +74,7 @@ def test_what_is_kept_is_what_the_engine_generates(
         assert write(one, prompts, tmp_path) == [[None, None]] * 5
     assert one.spent() == {"teacher_generated_tokens": 100, "teacher_truncated": 10, "teacher_unreadable": 0}
     tokenizer = load_tokenizer(tiny_teacher)
-    asked = [
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": question_text(prompt)}], add_generation_prompt=True, enable_thinking=True,
-            return_dict=False,
-        )
-        for prompt in prompts
-    ]  # fmt: skip
+    asked = [asked_of(prompt, tokenizer) for prompt in prompts]
     (file,) = tmp_path.glob("*.json")
     held = read_json(file)["replies"][::-1]  # the longest was first
     groups = ENGINES[name](tokenizer=tokenizer).generate(
@@ -91,6 +88,43 @@ def test_what_is_kept_is_what_the_engine_generates(
         [{"text": drawn.text, "num_tokens": 10, "truncated": True} for drawn in group] for group in groups
     ]  # fmt: skip
     assert len({drawn["text"] for own in held for drawn in own}) == 10
+
+
+def asked_of(prompt: Prompt, tokenizer: Any) -> list[int]:
+    message = {"role": "user", "content": question_text(prompt)}
+    return tokenizer.apply_chat_template([message], add_generation_prompt=True, enable_thinking=True, return_dict=False)
+
+
+def test_what_a_model_says_token_by_token_becomes_a_chain(
+    taught_teacher: Path, prompts: list[Prompt], tmp_path: Path
+) -> None:
+    one = teacher(taught_teacher, ENGINES["torch"], temperature=0.0, max_new_tokens=40, batch_tokens=3000)
+    chain = RawChain(steps=("<1> is low.", "<2> is low."), answer="2", habitual=False)
+    assert write(one, prompts[:3], tmp_path / "kept") == [[chain, chain]] * 3
+    length = len(load_tokenizer(taught_teacher)(TAUGHT, add_special_tokens=False)["input_ids"])
+    assert one.spent() == {
+        "teacher_generated_tokens": 6 * length, "teacher_truncated": 0, "teacher_unreadable": 0,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def taught_teacher(tiny_teacher: Path, prompts: list[Prompt], tmp_path: Path) -> Path:
+    """The tiny model, having learned by heart what to reply to the first three."""
+    tokenizer = load_tokenizer(tiny_teacher)
+    model = load_policy(tiny_teacher, dtype="float32", attention="sdpa")
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-2)
+    reply = tokenizer(TAUGHT, add_special_tokens=False)["input_ids"]
+    texts = [torch.tensor([[*asked_of(prompt, tokenizer), *reply]]) for prompt in prompts[:3]]
+    for step in range(120):
+        ids = texts[step % 3]
+        logits = model(input_ids=ids, logits_to_keep=len(reply) + 1).logits[0]
+        loss = torch.nn.functional.cross_entropy(logits[:-1], ids[0, -len(reply) :])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.02
+    save_policy(model, tokenizer, tmp_path / "taught")
+    return tmp_path / "taught"
 
 
 def one_seed(number: int) -> int:
