@@ -7,15 +7,20 @@ from html import escape
 from pathlib import Path
 
 
+VOID = ("input",)  # has no end and no parts
+
+
 class Html(str):
     """Markup that `el` made; every other string is text."""
 
     __slots__ = ()
 
 
-def el(name: str, *parts: str, **attributes: str) -> Html:
+def el(name: str, /, *parts: str, **attributes: str) -> Html:
     """An element with its attributes (`class_` for class, `_` for a hyphen) and its parts, texts escaped."""
     said = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"' for key, value in attributes.items())
+    if name in VOID:
+        return Html(f"<{name}{said}>")
     return Html(f"<{name}{said}>{join(*parts)}</{name}>")
 
 

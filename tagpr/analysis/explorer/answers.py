@@ -1,0 +1,253 @@
+"""A run's evaluated questions for a page: what each row answered, why, and whether it was right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import yaml
+
+from tagpr.analysis.explorer.choice import Candidate, as_typed, check_name, choose
+from tagpr.analysis.explorer.exhibit import BAD, GOOD, PLAIN, Card, Chip, Exhibit, Reply, Scene
+from tagpr.analysis.explorer.known_truth import (
+    entry_notes,
+    has_wrong_reason,
+    reason_chips,
+    truth_of,
+    truths_of,
+)
+from tagpr.analysis.explorer.tag_parts import tag_rewards, tag_settings
+from tagpr.analysis.open_run import row_builder
+from tagpr.analysis.runs import Evaluation, Question, Row, Run
+from tagpr.chains.tags import TagVocabulary, parse
+from tagpr.errors import UserError
+from tagpr.rl.rewards.tag import TagReward
+from tagpr.storage import iterate_records
+from tagpr.tasks import task_named
+from tagpr.types import Prediction, ProfileEntry, Prompt, Record
+
+FILTERS = {
+    "right": "every row's answer has the full score (a text: it is the gold's wording)",
+    "wrong": "some row's answer has less",
+    "unreadable": "some row's answer is none that the task knows",
+}
+OF_SEVERAL_ROWS = {
+    "disagree": "the rows' answers differ",
+    "gained": "the last row scores higher than the first",
+    "lost": "the last row scores lower than the first",
+}
+OF_SIMULATED_PEOPLE = {
+    "wrong_reason": "some row's answer is what the person's rule says, but its chain states another rule or none",
+    "slip": "the gold is a slip: the person's rule says otherwise",
+}
+
+
+class RowAnswers:
+    """One row's answers under one decoding, of several samples the first."""
+
+    def __init__(self, row: Row, decoding: str) -> None:
+        check_name("--decoding", decoding, row.evaluations)
+        self.row = row
+        self.evaluation: Evaluation = row.evaluations[decoding]
+        config: dict[str, Any] = self.evaluation.manifest["config"]
+        self.entries: int | None = config["evaluation"].get("entries")
+        self.splits: Sequence[str] = config["evaluation"]["splits"]
+        self.thinking: bool = config["prompt"]["thinking"]
+        self.vocabulary = TagVocabulary(names=config["tags"]["names"])
+        path = self.evaluation.folder / "predictions.parquet"
+        if not path.is_file():
+            raise UserError(f"{path} is gone. Run the same `tagpr` command again: what is missing is computed anew.")
+        first = [one for one in self.evaluation.predictions if one.sample_index == 0]
+        self.of: dict[Question, Prediction] = {(one.task, one.record_id): one for one in first}
+
+    @cached_property
+    def _builder(self):
+        return row_builder(self.row, self.evaluation)
+
+    def prompt(self, record: Record) -> Prompt:
+        """What the row's policy read."""
+        if self.entries is not None:
+            record = replace(record, retrieved=record.retrieved[: self.entries])
+        return self._builder.build(record)
+
+    @cached_property
+    def beside(self) -> dict[Question, list[tuple[str, str]]]:
+        """What references answered, given what this row was shown."""
+        found: dict[Question, list[tuple[str, str]]] = {}
+        for one in self.evaluation.reference_answers:
+            found.setdefault((one.task, one.record_id), []).append((one.name.replace("_", " "), one.answer))
+        return found
+
+
+def read_answers(
+    run: Run, *, rows: Sequence[str] | None, decoding: str, number: int, seed: int, task: str | None, only: str | None
+) -> Exhibit:
+    """The page of a run.
+
+    Args:
+        rows: of its table; None: those whose policy was trained, or all where none was.
+        number, seed, task, only: as in `choose`.
+    Raises:
+        UserError: a row, decoding, task or filter that is not there.
+    """
+    for name in rows or ():
+        check_name("--rows", name, run.rows)
+    trained = [name for name, row in run.rows.items() if row.stages]
+    own = {name: RowAnswers(run.rows[name], decoding) for name in (rows or trained or run.rows)}
+    first = next(iter(own.values()))
+    asked = [key for key in first.of if all(key in one.of for one in own.values())]
+    if not asked:
+        raise UserError(f"The rows {', '.join(own)} answered no question in common. Name fewer with --rows.")
+    num_left_out = len({key for one in own.values() for key in one.of}) - len(asked)
+    if task is not None:
+        check_name("--task", task, sorted({key[0] for key in asked}))
+    wrong_reason, slips, simulated = _by_truth(run, own, set(asked))
+    filters = FILTERS | (OF_SEVERAL_ROWS if len(own) > 1 else {}) | (OF_SIMULATED_PEOPLE if simulated else {})
+    if only is not None:
+        check_name("--only", only, filters)
+    candidates = [
+        Candidate(
+            place=place, record_id=key[1], task=key[0], user_id=first.of[key].user_id,
+            flags=frozenset(
+                _flags([one.of[key] for one in own.values()])
+                | {name for name, of in (("wrong_reason", wrong_reason), ("slip", slips)) if key in of}
+            ),
+        )
+        for place, key in enumerate(asked)
+    ]  # fmt: skip
+    chosen = choose(candidates, number=number, seed=seed, task=task, only=only)
+    wanted = {(one.task, one.record_id) for one in chosen}
+    records = {(one.task, one.record_id): one for one in _records(run, own, wanted)}
+    cards, changed = _cards(run, own, chosen, records)
+    warnings = []
+    if num_left_out:
+        warnings.append(f"{num_left_out:,} questions that only some of these rows answered are left out.")
+    if changed:
+        warnings.append(
+            f"{changed} of the prompts show another number of entries than when they were answered: the code that "
+            "builds prompts has changed since, and so may the histories here."
+        )
+    rl = [name for name, one in own.items() if one.row.rl_stages]
+    return Exhibit(
+        kicker=f"{run.experiment} · {run.run_name} · seed {run.seed}",
+        title="Why does it answer so?",
+        facts={
+            "rows": ", ".join(own), "decoding": decoding + _samples_said(first.evaluation),
+            "people": f"{len({one.user_id for one in candidates}):,} {' and '.join(first.splits)}",
+        },
+        unit="questions", filters=filters, candidates=candidates, asked=as_typed(number, seed, task, only), cards=cards,
+        tags=list(dict.fromkeys(name for one in own.values() for name in one.vocabulary.names if one.thinking)),
+        simulated=simulated, warnings=warnings,
+        hints=[f"What RL paid for: tagpr-explore {own[name].row.rl_stages[-1].folder}" for name in rl],
+    )  # fmt: skip
+
+
+def _samples_said(evaluation: Evaluation) -> str:
+    return "" if evaluation.num_samples == 1 else f", the first of {evaluation.num_samples} samples"
+
+
+def _flags(given: Sequence[Prediction]) -> set[str]:
+    """What the answers of all rows to one question are, first row to last."""
+    flags = set() if all(one.parsed for one in given) else {"unreadable"}
+    scores = [one.score for one in given]
+    if not any(map(math.isnan, scores)):
+        flags.add("right" if min(scores) >= 1.0 else "wrong")
+        if scores[-1] != scores[0]:
+            flags.add("gained" if scores[-1] > scores[0] else "lost")
+    if len({one.answer for one in given}) > 1:
+        flags.add("disagree")
+    return flags
+
+
+def _by_truth(run: Run, own: dict[str, RowAnswers], asked: set[Question]) -> tuple[set[Question], set[Question], bool]:
+    """Questions answered rightly for a wrong reason, those whose gold is a slip, and whether people are simulated."""
+    wrong_reason: set[Question] = set()
+    slips: set[Question] = set()
+    simulated = False
+    for record in _records(run, own, asked):
+        if record.truth is None:
+            break  # real people: nobody knows their rules
+        simulated, key = True, (record.task, record.record_id)
+        if any(has_wrong_reason(record, one.of[key].completion, one.vocabulary) for one in own.values()):
+            wrong_reason.add(key)
+        if record.gold != record.truth["preferred"]:
+            slips.add(key)
+    return wrong_reason, slips, simulated
+
+
+def _records(run: Run, own: dict[str, RowAnswers], wanted: set[Question]) -> Iterator[Record]:
+    splits = next(iter(own.values())).splits
+    return (one for one in iterate_records(run.records.folder, splits) if (one.task, one.record_id) in wanted)
+
+
+def _cards(
+    run: Run, own: dict[str, RowAnswers], chosen: Sequence[Candidate], records: dict[Question, Record]
+) -> tuple[list[Card], int]:
+    """The chosen questions, and of how many prompts the number of entries is not what it was."""
+    keys = [(one.task, one.record_id) for one in chosen]
+    prompts = {name: [one.prompt(records[key]) for key in keys] for name, one in own.items()}
+    changed = sum(
+        len(prompt.history) != one.evaluation.shown.get(key, (0, len(prompt.history)))[1]
+        for name, one in own.items()
+        for key, prompt in zip(keys, prompts[name], strict=True)
+    )
+    path = run.folder / "config.yaml"
+    settings = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    replies = {
+        name: _replies(name, one, [one.of[key] for key in keys], prompts[name], settings.get("reward") or {})
+        for name, one in own.items()
+    }
+    cards = []
+    for place, (candidate, key) in enumerate(zip(chosen, keys, strict=True)):
+        same: dict[tuple[ProfileEntry, ...], list[str]] = {}
+        for name in own:
+            same.setdefault(tuple(prompts[name][place].history), []).append(name)
+        scenes = []
+        for names in same.values():
+            prompt = prompts[names[0]][place]
+            scenes.append(
+                Scene(
+                    history=prompt.history, notes=entry_notes(prompt), num_profile=len(prompt.record.profile),
+                    num_cut=prompt.num_cut, num_dropped=prompt.num_dropped, beside=own[names[0]].beside.get(key, []),
+                    replies=[replies[name][place] for name in names],
+                )
+            )  # fmt: skip
+        record = records[key]
+        cards.append(
+            Card(chosen=candidate, said="", query=record.query, gold=record.gold, truth=truth_of(record), scenes=scenes)
+        )
+    return cards, changed
+
+
+def _replies(
+    name: str, own: RowAnswers, given: Sequence[Prediction], prompts: Sequence[Prompt], reward: dict[str, Any]
+) -> list[Reply]:
+    parsed = [parse(one.completion, own.vocabulary, own.thinking, task_named(one.task).is_valid) for one in given]
+    tags: list[TagReward | None] = [None] * len(parsed)
+    if own.thinking:
+        tags = tag_rewards(parsed, prompts, own.vocabulary, tag_settings(reward))
+    return [
+        Reply(
+            name=name, completion=one.completion, parsed=read, thinking=own.thinking,
+            chips=[*_score_chips(one), *reason_chips(prompt.record, one.completion, read, own.vocabulary)],
+            truths=truths_of(prompt, read), tag=tag,
+        )
+        for one, read, prompt, tag in zip(given, parsed, prompts, tags, strict=True)
+    ]  # fmt: skip
+
+
+def _score_chips(one: Prediction) -> list[Chip]:
+    chips: list[Chip] = []
+    if math.isnan(one.score):
+        chips.append(("no gold", PLAIN))
+    elif one.score >= 1.0:
+        chips.append(("✓ 1.00", GOOD))
+    else:
+        chips.append((f"{'✗ ' if task_named(one.task).kind != 'text' else ''}{one.score:.2f}", BAD))
+    if not one.parsed:
+        read = "" if math.isnan(one.lenient_score) else f", {one.lenient_score:.2f}"
+        chips.append((f"unreadable; a lenient reader takes “{one.lenient_answer}”{read}", BAD))
+    return chips

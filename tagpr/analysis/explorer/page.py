@@ -1,0 +1,229 @@
+"""An exhibit as one HTML page: questions with the history that was shown, the chains, and what they earned.
+
+Every text is escaped, the style stands inside, nothing is run or loaded; filters are style sheets alone, and without
+them every question is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tagpr.analysis.chain_view import COLOURS
+from tagpr.analysis.elements import Html, chip, document, el, fold, join, table
+from tagpr.analysis.explorer.chain import chain_html
+from tagpr.analysis.explorer.choice import RULE
+from tagpr.analysis.explorer.exhibit import PLAIN, Card, Chip, Exhibit, Pay, Reply, Scene
+from tagpr.chains.tags import TAGS, cited_entries
+from tagpr.markup import ARROW, entry_marker
+from tagpr.rl.rewards.tag import BODY, COVERAGE, GROUNDING, ORDER, TagReward
+
+STYLES = (Path(__file__).parent.parent / "world_page.css", Path(__file__).with_suffix(".css"))
+FOLD_FROM = 3  # replies to one question, from which on only the first stands open
+
+
+def explorer_page(exhibit: Exhibit) -> str:
+    """The page."""
+    tasks = sorted({card.chosen.task for card in exhibit.cards})
+    body = join(
+        el(
+            "header",
+            el("p", exhibit.kicker, class_="kicker"),
+            el("h1", exhibit.title),
+            el("p", "Simulated people: a program drew them, and nothing here is about anybody real.", class_="lead")
+            if exhibit.simulated
+            else Html(""),
+            el("dl", *(el("div", el("dt", k), el("dd", v)) for k, v in exhibit.facts.items()), class_="facts"),
+            *(el("p", warning, class_="warning") for warning in exhibit.warnings),
+        ),
+        el("section", el("h2", f"{len(exhibit.cards)} {exhibit.unit}"), _choice(exhibit, tasks)),
+        el("section", _legend(exhibit), *(_card(number, card) for number, card in enumerate(exhibit.cards, start=1))),
+        el("footer", *(el("p", el("code", hint)) for hint in exhibit.hints)),
+    )
+    return document(f"{exhibit.title} {exhibit.kicker}", body, styles=STYLES, rules=_filter_rules(exhibit, len(tasks)))
+
+
+# --- what is shown ---------------------------------------------------------------------------------------------------
+
+
+def _choice(exhibit: Exhibit, tasks: Sequence[str]) -> Html:
+    known = len(exhibit.candidates)
+    rows = [[_radio("show", "all", "all"), "", str(len(exhibit.cards)), f"{known:,}"]]
+    for flag, meaning in exhibit.filters.items():
+        here = sum(flag in card.chosen.flags for card in exhibit.cards)
+        everywhere = sum(flag in one.flags for one in exhibit.candidates)
+        rows.append([_radio("show", flag, flag.replace("_", " ")), meaning, str(here),
+                     f"{everywhere:,} ({everywhere / known:.0%})"])  # fmt: skip
+    radios = [_radio("task", "all", "all tasks"), *(_radio("task", str(n), name) for n, name in enumerate(tasks))]
+    return join(
+        el("p", f"Not picked by hand: {RULE} Chosen with ", el("code", exhibit.asked), "."),
+        table(["show", "meaning", "here", f"of all {exhibit.unit}"], rows),
+        el("p", *radios, class_="radios") if len(tasks) > 1 else Html(""),
+    )
+
+
+def _radio(group: str, value: str, label: str) -> Html:
+    checked = {"checked": ""} if value == "all" else {}
+    return el("label", el("input", type="radio", name=group, id=f"{group}-{value}", **checked), f" {label}")
+
+
+def _filter_rules(exhibit: Exhibit, num_tasks: int) -> str:
+    """Hides what the chosen radios do not ask for."""
+    hidden = [f"main:has(#show-{flag}:checked) .question:not(.is-{flag})" for flag in exhibit.filters]
+    hidden += [f"main:has(#task-{number}:checked) .question:not(.task-{number})" for number in range(num_tasks)]
+    return ",\n".join(hidden) + " { display: none; }\n"
+
+
+def _legend(exhibit: Exhibit) -> Html:
+    rows = [
+        el("li", el("span", name, class_="tag step", style=f"background:{COLOURS[name]}"), f" {TAGS[name].function}")
+        for name in exhibit.tags
+    ]
+    parts = [el("ul", *rows, class_="legend") if rows else el("p", "These chains have no tags.")]
+    parts.append(
+        el("p", f"Tag reward = {COVERAGE:g} coverage (tags that the task requires) + {ORDER:g} order + {BODY:g} body "
+           f"(length, no loops, content) + {GROUNDING:g} grounding (what is said of an entry stands in it) - "
+           "penalties; 0 where the markup is not in order.")
+    )  # fmt: skip
+    if exhibit.simulated:
+        parts.append(
+            el("p", "A step is true where the world bears it out: entries are as described, the pattern holds in all "
+               "entries cited, the rule is the person's, the query is read as it is, the conclusion follows from the "
+               "rule stated. An entry's ✓ names the clause of the person's rule that decides it.")
+        )  # fmt: skip
+    return fold("legend", ["What colours, marks and figures mean"], join(*parts), is_open=True)
+
+
+# --- a question ------------------------------------------------------------------------------------------------------
+
+
+def _card(number: int, card: Card) -> Html:
+    one = card.chosen
+    replies = [reply for scene in card.scenes for reply in scene.replies]
+    heading = [
+        el("b", f"{number} · {one.task}"), " ", el("span", card.query, class_="asked", dir="auto"), " ",
+        el("span", *(chip(f"{reply.name} {reply.chips[0][0]}", reply.chips[0][1]) for reply in replies[:FOLD_FROM + 1]),
+           class_="outcome") if len(replies) <= FOLD_FROM + 1 else el("span", _outcome(replies), class_="outcome"),
+    ]  # fmt: skip
+    facts = {"gold": card.gold if card.gold is not None else "withheld", **card.truth}
+    inside = [
+        el("p", card.query, class_="query", dir="auto"),
+        el("dl", *(el("div", el("dt", k), el("dd", v, dir="auto")) for k, v in facts.items()), class_="facts"),
+        el("p", *(chip(flag.replace("_", " "), PLAIN) for flag in sorted(one.flags)), " ",
+           el("small", ", ".join(filter(None, [one.user_id, one.record_id, card.said])))),
+    ]  # fmt: skip
+    inside += [_scene(f"q{number}-{turn}-", scene) for turn, scene in enumerate(card.scenes, start=1)]
+    flags = " ".join(f"is-{flag}" for flag in sorted(one.flags))
+    return el(
+        "div", fold(f"q{number}", heading, join(*inside), is_open=number == 1), class_=f"question {flags}".strip()
+    )
+
+
+def _outcome(replies: Sequence[Reply]) -> Html:
+    totals = [reply.pay.total for reply in replies if reply.pay is not None]
+    return chip(f"{len(replies)} rollouts, {min(totals):.2f} to {max(totals):.2f}", PLAIN) if totals else Html("")
+
+
+def _scene(name: str, scene: Scene) -> Html:
+    entries = f"{name}e"
+    cited = {reply.name: set(cited_entries(reply.parsed.chain)) for reply in scene.replies}
+    several = len(scene.replies) > 1
+    replies = [
+        _reply(
+            f"{name}r{turn}", reply, entries, len(scene.history), is_open=turn == 1 or len(scene.replies) <= FOLD_FROM
+        )
+        for turn, reply in enumerate(scene.replies, start=1)
+    ]
+    beside = [join(el("b", who), ": ", el("bdi", said)) for who, said in scene.beside]
+    return el(
+        "div",
+        el("div", el("h4", "History as shown"), _history(scene, entries, cited, several), class_="past"),
+        el(
+            "div",
+            el("p", "Beside: ", *_between(beside, ", "), class_="note") if beside else Html(""),
+            _pay_table(scene.replies),
+            *replies,
+        ),
+        class_="scene",
+    )
+
+
+def _between(parts: Sequence[Html], mark: str) -> list[str]:
+    return [piece for place, part in enumerate(parts) for piece in ([mark, part] if place else [part])]
+
+
+def _history(scene: Scene, entries: str, cited: dict[str, set[int]], several: bool) -> Html:
+    if not scene.history:
+        why = "the person has none" if not scene.num_profile else f"none of {scene.num_profile}"
+        return el("p", f"No entry is shown ({why}).", class_="note")
+    items = []
+    for number, entry in enumerate(scene.history, start=1):
+        by = [name for name, own in cited.items() if number in own]
+        notes = [chip(*scene.notes[number - 1])] if scene.notes else []
+        if by:
+            share = f"cited by {', '.join(by)}" if len(by) < min(len(cited), 4) else "cited by all"
+            if len(cited) > 4:
+                share = f"cited by {len(by)} of {len(cited)}"
+            notes.append(chip(share if several else "cited", "cited"))
+        items.append(
+            el(
+                "li",
+                el("span", entry_marker(number), class_="number"),
+                el("span", el("bdi", entry.input), f" {ARROW} " if entry.input else "", el("b", entry.response), " ",
+                   *notes, dir="auto"),
+                id=f"{entries}{number}", class_="cited" if by else "entry",
+            )
+        )  # fmt: skip
+    left_out = [f"{len(scene.history)} of the person's {scene.num_profile}"]
+    if scene.num_cut:
+        left_out.append(f"{scene.num_cut} shortened")
+    if scene.num_dropped:
+        left_out.append(f"{scene.num_dropped} retrieved but too long for the prompt")
+    return join(el("ol", *items, class_="history"), el("p", ", ".join(left_out), class_="note"))
+
+
+def _reply(name: str, reply: Reply, entries: str, num_entries: int, *, is_open: bool) -> Html:
+    heading: list[str] = [el("b", reply.name), " ", el("bdi", reply.parsed.answer), " ", *map(_chip, reply.chips)]
+    if reply.pay is not None:
+        heading.append(el("small", f" reward {reply.pay.total:.3f}, advantage {reply.pay.advantage:+.3f}"))
+    inside = [chain_html(reply, entries=entries, num_entries=num_entries)]
+    if reply.tag is not None:
+        inside.append(_tag_parts(reply.tag))
+    return fold(name, heading, join(*inside), is_open=is_open)
+
+
+def _chip(one: Chip) -> Html:
+    return chip(*one)
+
+
+def _tag_parts(tag: TagReward) -> Html:
+    parts = {"coverage": tag.coverage, "order": tag.order, "body": tag.body, "grounding": tag.grounding}
+    penalties = {
+        "too many of a tag": tag.extra_spans, "repeats itself": tag.duplicates, "copies": tag.copying,
+        "boilerplate": tag.boilerplate,
+    }  # fmt: skip
+    said = [f"{name} {value:.2f}" for name, value in parts.items()]
+    said += [f"{name} -{value:.2f}" for name, value in penalties.items() if value]
+    return el("p", el("b", f"tag reward {tag.total:.2f}"), f": {', '.join(said)}", class_="note")
+
+
+def _pay_table(replies: Sequence[Reply]) -> Html:
+    """Raw value of every term, the sum that was paid, and the advantage over the group."""
+    pays: list[tuple[Reply, Pay]] = [(reply, reply.pay) for reply in replies if reply.pay is not None]
+    if not pays:
+        return Html("")
+    weights = {name: weight for _, pay in pays for name, (_, weight) in pay.terms.items()}
+    has_rest = any(abs(pay.rest) > 1e-5 for _, pay in pays)
+    widest = max(abs(pay.advantage) for _, pay in pays)
+    rows = []
+    for reply, pay in pays:
+        terms = [f"{pay.terms[name][0]:.3f}" if name in pay.terms else "-" for name in weights]
+        rest = [f"{pay.rest:+.3f}"] if has_rest else []
+        share = abs(pay.advantage) / widest if widest else 0.0
+        side = "up" if pay.advantage > 0 else "down"
+        bar = el("span", el("span", style=f"width:{100 * share:.0f}%", class_=f"fill {side}"), class_="bar")
+        rows.append([reply.name, el("bdi", reply.parsed.answer or "no answer"), *terms, *rest, f"{pay.total:.3f}",
+                     f"{pay.advantage:+.3f}", bar])  # fmt: skip
+    heads = ["", "answer", *(f"{name} × {weight:.3g}" for name, weight in weights.items())]
+    heads += ["gate"] if has_rest else []
+    return el("div", table([*heads, "reward", "advantage", ""], rows), class_="pay")
