@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 
-
 VOID = ("input",)  # has no end and no parts
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from statistics import fmean
 from typing import Any
 
 import yaml
@@ -137,12 +138,23 @@ def read_answers(
         facts={
             "rows": ", ".join(own), "decoding": decoding + _samples_said(first.evaluation),
             "people": f"{len({one.user_id for one in candidates}):,} {' and '.join(first.splits)}",
+            "mean score of all questions (of those here)": _means(own, asked, wanted),
         },
         unit="questions", filters=filters, candidates=candidates, asked=as_typed(number, seed, task, only), cards=cards,
         tags=list(dict.fromkeys(name for one in own.values() for name in one.vocabulary.names if one.thinking)),
         simulated=simulated, warnings=warnings,
         hints=[f"What RL paid for: tagpr-explore {own[name].row.rl_stages[-1].folder}" for name in rl],
     )  # fmt: skip
+
+
+def _means(own: dict[str, RowAnswers], asked: Collection[Question], here: Collection[Question]) -> str:
+    """How far the choice is from the whole."""
+
+    def mean(one: RowAnswers, keys: Collection[Question]) -> str:
+        scores = [one.of[key].score for key in keys if not math.isnan(one.of[key].score)]
+        return f"{fmean(scores):.2f}" if scores else "-"
+
+    return ", ".join(f"{name} {mean(one, asked)} ({mean(one, here)})" for name, one in own.items())
 
 
 def _samples_said(evaluation: Evaluation) -> str:
@@ -248,6 +260,6 @@ def _score_chips(one: Prediction) -> list[Chip]:
     else:
         chips.append((f"{'✗ ' if task_named(one.task).kind != 'text' else ''}{one.score:.2f}", BAD))
     if not one.parsed:
-        read = "" if math.isnan(one.lenient_score) else f", {one.lenient_score:.2f}"
-        chips.append((f"unreadable; a lenient reader takes “{one.lenient_answer}”{read}", BAD))
+        lenient = f"; a lenient reader takes “{one.lenient_answer}”" if one.lenient_answer else ""
+        chips.append((f"unreadable{lenient}", BAD))
     return chips

@@ -55,9 +55,10 @@ def _choice(exhibit: Exhibit, tasks: Sequence[str]) -> Html:
         rows.append([_radio("show", flag, flag.replace("_", " ")), meaning, str(here),
                      f"{everywhere:,} ({everywhere / known:.0%})"])  # fmt: skip
     radios = [_radio("task", "all", "all tasks"), *(_radio("task", str(n), name) for n, name in enumerate(tasks))]
+    counts = table(["show", "meaning", "here", f"of all {exhibit.unit}"], rows)
     return join(
         el("p", f"Not picked by hand: {RULE} Chosen with ", el("code", exhibit.asked), "."),
-        table(["show", "meaning", "here", f"of all {exhibit.unit}"], rows),
+        el("div", counts, class_="choice"),
         el("p", *radios, class_="radios") if len(tasks) > 1 else Html(""),
     )
 
@@ -85,6 +86,12 @@ def _legend(exhibit: Exhibit) -> Html:
            f"(length, no loops, content) + {GROUNDING:g} grounding (what is said of an entry stands in it) - "
            "penalties; 0 where the markup is not in order.")
     )  # fmt: skip
+    if any(reply.pay for card in exhibit.cards for scene in card.scenes for reply in scene.replies):
+        parts.append(
+            el("p", "Of each rollout stand the raw values of the reward's terms; the heading has their weights at that "
+               "step. The reward is the sum of value × weight, and of what the gate adds or takes where it has a "
+               "column: an answer that cannot be read is paid nothing. The advantage is against the group.")
+        )  # fmt: skip
     if exhibit.simulated:
         parts.append(
             el("p", "A step is true where the world bears it out: entries are as described, the pattern holds in all "
@@ -188,7 +195,7 @@ def _reply(name: str, reply: Reply, entries: str, num_entries: int, *, is_open: 
         heading.append(el("small", f" reward {reply.pay.total:.3f}, advantage {reply.pay.advantage:+.3f}"))
     inside = [chain_html(reply, entries=entries, num_entries=num_entries)]
     if reply.tag is not None:
-        inside.append(_tag_parts(reply.tag))
+        inside.append(_tag_parts(reply.tag, in_order=bool(reply.parsed.g_tags)))
     return fold(name, heading, join(*inside), is_open=is_open)
 
 
@@ -196,7 +203,7 @@ def _chip(one: Chip) -> Html:
     return chip(*one)
 
 
-def _tag_parts(tag: TagReward) -> Html:
+def _tag_parts(tag: TagReward, *, in_order: bool) -> Html:
     parts = {"coverage": tag.coverage, "order": tag.order, "body": tag.body, "grounding": tag.grounding}
     penalties = {
         "too many of a tag": tag.extra_spans, "repeats itself": tag.duplicates, "copies": tag.copying,
@@ -204,7 +211,8 @@ def _tag_parts(tag: TagReward) -> Html:
     }  # fmt: skip
     said = [f"{name} {value:.2f}" for name, value in parts.items()]
     said += [f"{name} -{value:.2f}" for name, value in penalties.items() if value]
-    return el("p", el("b", f"tag reward {tag.total:.2f}"), f": {', '.join(said)}", class_="note")
+    shut = "" if in_order else "; paid 0, for the markup is not in order"
+    return el("p", el("b", f"tag reward {tag.total:.2f}"), f": {', '.join(said)}{shut}", class_="note")
 
 
 def _pay_table(replies: Sequence[Reply]) -> Html:
