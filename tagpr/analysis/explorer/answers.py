@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tagpr.analysis.explorer.choice import Candidate, as_typed, check_name, choose
+from tagpr.analysis.explorer.choice import Candidate, as_typed, check_name, draw, fitting
 from tagpr.analysis.explorer.exhibit import BAD, GOOD, PLAIN, Card, Chip, Exhibit, Reply, Scene
 from tagpr.analysis.explorer.known_truth import (
     entry_notes,
@@ -90,7 +90,7 @@ def read_answers(
 
     Args:
         rows: of its table; None: those whose policy was trained, or all where none was.
-        number, seed, task, only: as in `choose`.
+        number, seed, task, only: as in `draw` and `fitting`.
     Raises:
         UserError: a row, decoding, task or filter that is not there.
     """
@@ -119,7 +119,8 @@ def read_answers(
         )
         for place, key in enumerate(asked)
     ]  # fmt: skip
-    chosen = choose(candidates, number=number, seed=seed, task=task, only=only)
+    fit = fitting(candidates, task=task, only=only)
+    chosen = draw(fit, number=number, seed=seed)
     wanted = {(one.task, one.record_id) for one in chosen}
     records = {(one.task, one.record_id): one for one in _records(run, own, wanted)}
     cards, changed = _cards(run, own, chosen, records)
@@ -140,7 +141,8 @@ def read_answers(
             "people": f"{len({one.user_id for one in candidates}):,} {' and '.join(first.splits)}",
             "mean score of all questions (of those here)": _means(own, asked, wanted),
         },
-        unit="questions", filters=filters, candidates=candidates, asked=as_typed(number, seed, task, only), cards=cards,
+        unit="questions", filters=filters, candidates=candidates,
+        num_fitting=len(fit), asked=as_typed(number, seed, task, only), cards=cards,
         tags=list(dict.fromkeys(name for one in own.values() for name in one.vocabulary.names if one.thinking)),
         simulated=simulated, warnings=warnings,
         hints=[f"What RL paid for: tagpr-explore {own[name].row.rl_stages[-1].folder}" for name in rl],

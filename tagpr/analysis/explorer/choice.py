@@ -27,24 +27,24 @@ RULE = (
 )
 
 
-def choose(
-    candidates: Sequence[Candidate], *, number: int, seed: int, task: str | None, only: str | None
-) -> list[Candidate]:
-    """Up to `number` candidates by RULE. A larger number shows the same ones and then others.
+def fitting(candidates: Sequence[Candidate], *, task: str | None, only: str | None) -> list[Candidate]:
+    """Those of one task and with one flag; None: of any.
 
-    Args:
-        task: of these alone.
-        only: a flag that they must have.
     Raises:
-        UserError: none is left.
+        UserError: there is none.
     """
-    fitting = [one for one in candidates if task in (None, one.task) and (only is None or only in one.flags)]
-    if not fitting:
+    found = [one for one in candidates if task in (None, one.task) and (only is None or only in one.flags)]
+    if not found:
         asked = " and ".join(f"--{name} {value}" for name, value in (("task", task), ("only", only)) if value)
         raise UserError(f"None of {len(candidates):,} fits {asked}: there is nothing to show. Ask for less.")
+    return found
+
+
+def draw(candidates: Sequence[Candidate], *, number: int, seed: int) -> list[Candidate]:
+    """Up to `number` candidates by RULE. A larger number shows the same ones and then others."""
     order = random.Random(seed)
     own: dict[str, list[Candidate]] = {}
-    for one in fitting:
+    for one in candidates:
         own.setdefault(one.user_id, []).append(one)
     people = sorted(own)
     order.shuffle(people)

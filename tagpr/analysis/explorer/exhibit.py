@@ -74,6 +74,7 @@ class Exhibit:
     unit: str  # what a candidate is called, in the plural
     filters: Mapping[str, str]  # flag -> what it means
     candidates: Sequence[Candidate]  # all, before --task and --only
+    num_fitting: int  # of them, behind --task and --only
     asked: str  # the options that chose, as typed
     cards: Sequence[Card]
     tags: Sequence[str]  # in use, in the vocabulary's order

@@ -19,6 +19,7 @@ from tagpr.markup import ARROW, entry_marker
 from tagpr.rl.rewards.tag import BODY, COVERAGE, GROUNDING, ORDER, TagReward
 
 STYLES = (Path(__file__).parent.parent / "world_page.css", Path(__file__).with_suffix(".css"))
+ROUNDING = 1e-5  # of sums of float32 terms
 FOLD_FROM = 3  # replies to one question, from which on only the first stands open
 
 
@@ -57,7 +58,12 @@ def _choice(exhibit: Exhibit, tasks: Sequence[str]) -> Html:
     radios = [_radio("task", "all", "all tasks"), *(_radio("task", str(n), name) for n, name in enumerate(tasks))]
     counts = table(["show", "meaning", "here", f"of all {exhibit.unit}"], rows)
     return join(
-        el("p", f"Not picked by hand: {RULE} Chosen with ", el("code", exhibit.asked), "."),
+        el(
+            "p",
+            f"Not picked by hand: {RULE} Chosen with ",
+            el("code", exhibit.asked),
+            f", of {exhibit.num_fitting:,} that fit.",
+        ),
         el("div", counts, class_="choice"),
         el("p", *radios, class_="radios") if len(tasks) > 1 else Html(""),
     )
@@ -221,12 +227,12 @@ def _pay_table(replies: Sequence[Reply]) -> Html:
     if not pays:
         return Html("")
     weights = {name: weight for _, pay in pays for name, (_, weight) in pay.terms.items()}
-    has_rest = any(abs(pay.rest) > 1e-5 for _, pay in pays)
+    has_rest = any(abs(pay.rest) > ROUNDING for _, pay in pays)
     widest = max(abs(pay.advantage) for _, pay in pays)
     rows = []
     for reply, pay in pays:
         terms = [f"{pay.terms[name][0]:.3f}" if name in pay.terms else "-" for name in weights]
-        rest = [f"{pay.rest:+.3f}"] if has_rest else []
+        rest = [f"{pay.rest:+.3f}" if abs(pay.rest) > ROUNDING else "0"] if has_rest else []
         share = abs(pay.advantage) / widest if widest else 0.0
         side = "up" if pay.advantage > 0 else "down"
         bar = el("span", el("span", style=f"width:{100 * share:.0f}%", class_=f"fill {side}"), class_="bar")

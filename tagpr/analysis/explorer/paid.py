@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagpr.analysis.explorer.choice import Candidate, as_typed, check_name, choose
+from tagpr.analysis.explorer.choice import Candidate, as_typed, check_name, draw, fitting
 from tagpr.analysis.explorer.exhibit import BAD, GOOD, PLAIN, Card, Chip, Exhibit, Pay, Reply, Scene
 from tagpr.analysis.explorer.known_truth import (
     entry_notes,
@@ -91,7 +91,7 @@ def groups_of(rollouts: Sequence[Rollout]) -> list[Group]:
 
 
 def read_paid(stage: Stage, *, number: int, seed: int, task: str | None, only: str | None) -> Exhibit:
-    """The page of an RL stage; arguments as in `choose`.
+    """The page of an RL stage; arguments as in `draw` and `fitting`.
 
     Raises:
         UserError: a task or filter that is not there.
@@ -120,7 +120,8 @@ def read_paid(stage: Stage, *, number: int, seed: int, task: str | None, only: s
                 place=place, record_id=first.record_id, task=first.task, user_id=first.user_id, flags=frozenset(flags)
             )
         )
-    chosen = choose(candidates, number=number, seed=seed, task=task, only=only)
+    fit = fitting(candidates, task=task, only=only)
+    chosen = draw(fit, number=number, seed=seed)
     builder = builder_of(stage.config["prompt"], stage.folder / "policy", said_by=stage.folder / "manifest.json")
     windows = {step: _tags_of_window(stage, step, records, builder) for step in {_step(stage, one) for one in chosen}}
     cards = [_card(stage, one, records, builder, windows[_step(stage, one)]) for one in chosen]
@@ -133,7 +134,8 @@ def read_paid(stage: Stage, *, number: int, seed: int, task: str | None, only: s
             "steps": f"{min(steps)} to {max(steps)}",
             "people": f"{len({one.user_id for one in candidates}):,} train",
         },
-        unit="groups", filters=filters, candidates=candidates, asked=as_typed(number, seed, task, only), cards=cards,
+        unit="groups", filters=filters, candidates=candidates,
+        num_fitting=len(fit), asked=as_typed(number, seed, task, only), cards=cards,
         tags=stage.vocabulary.names if stage.thinking else (), simulated=simulated, warnings=_disagreements(cards),
         hints=[f"What other weights would have paid: tagpr-replay {stage.folder} --weight {TASK}=1"],
     )  # fmt: skip
