@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tagpr.analysis.explorer.choice import Candidate, as_typed, check_name, draw, fitting
+from tagpr.analysis.explorer.choice import Candidate, as_typed, check_name, draw, fitting, short_path
 from tagpr.analysis.explorer.exhibit import BAD, GOOD, PLAIN, Card, Chip, Exhibit, Reply, Scene
 from tagpr.analysis.explorer.known_truth import (
     entry_notes,
@@ -79,7 +79,7 @@ class RowAnswers:
         """What references answered, given what this row was shown."""
         found: dict[Question, list[tuple[str, str]]] = {}
         for one in self.evaluation.reference_answers:
-            found.setdefault((one.task, one.record_id), []).append((one.name.replace("_", " "), one.answer))
+            found.setdefault((one.task, one.record_id), []).append((one.name, one.answer))
         return found
 
 
@@ -132,7 +132,7 @@ def read_answers(
             f"{changed} of the prompts show another number of entries than when they were answered: the code that "
             "builds prompts has changed since, and so may the histories here."
         )
-    rl = [name for name, one in own.items() if one.row.rl_stages]
+    rl = {name: short_path(one.row.rl_stages[-1].folder) for name, one in own.items() if one.row.rl_stages}
     return Exhibit(
         kicker=f"{run.experiment} · {run.run_name} · seed {run.seed}",
         title="Why does it answer so?",
@@ -145,7 +145,7 @@ def read_answers(
         num_fitting=len(fit), asked=as_typed(number, seed, task, only), cards=cards,
         tags=list(dict.fromkeys(name for one in own.values() for name in one.vocabulary.names if one.thinking)),
         simulated=simulated, warnings=warnings,
-        hints=[f"What RL paid for: tagpr-explore {own[name].row.rl_stages[-1].folder}" for name in rl],
+        hints=[(f"What {name} was paid for", f"tagpr-explore {place}") for name, place in rl.items()],
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import difflib
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tagpr.errors import UserError
 
@@ -58,6 +59,11 @@ def as_typed(number: int, seed: int, task: str | None, only: str | None) -> str:
     """The options that make the same choice again."""
     options = {"--questions": number, "--seed": seed, "--task": task, "--only": only}
     return " ".join(f"{name} {value}" for name, value in options.items() if value is not None)
+
+
+def short_path(stage: Path) -> Path:
+    """`runs/cache/<stage>/<fingerprint>`: a page is handed on, and says nothing of whose machine it was made on."""
+    return Path(*stage.parts[-4:])
 
 
 def check_name(option: str, value: str, known: Collection[str]) -> None:

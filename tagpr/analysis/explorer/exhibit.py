@@ -80,4 +80,4 @@ class Exhibit:
     tags: Sequence[str]  # in use, in the vocabulary's order
     simulated: bool
     warnings: Sequence[str]
-    hints: Sequence[str]  # what to type for more
+    hints: Sequence[tuple[str, str]]  # what else there is, what to type for it

@@ -15,6 +15,7 @@ from tagpr.analysis.explorer.chain import chain_html
 from tagpr.analysis.explorer.choice import RULE
 from tagpr.analysis.explorer.exhibit import PLAIN, Card, Chip, Exhibit, Pay, Reply, Scene
 from tagpr.chains.tags import TAGS, cited_entries
+from tagpr.evaluation.references import NAMES
 from tagpr.markup import ARROW, entry_marker
 from tagpr.rl.rewards.tag import BODY, COVERAGE, GROUNDING, ORDER, TagReward
 
@@ -38,10 +39,20 @@ def explorer_page(exhibit: Exhibit) -> str:
             *(el("p", warning, class_="warning") for warning in exhibit.warnings),
         ),
         el("section", el("h2", f"{len(exhibit.cards)} {exhibit.unit}"), _choice(exhibit, tasks)),
-        el("section", _legend(exhibit), *(_card(number, card) for number, card in enumerate(exhibit.cards, start=1))),
-        el("footer", *(el("p", el("code", hint)) for hint in exhibit.hints)),
+        el(
+            "section",
+            _legend(exhibit),
+            *(_card(number, card, tasks) for number, card in enumerate(exhibit.cards, start=1)),
+            el(
+                "p",
+                f"None of the {exhibit.unit} on this page is of this kind. To draw such: ",
+                el("code", "tagpr-explore ... --only KIND --task TASK"),
+                class_="none",
+            ),
+        ),
+        el("footer", *(el("p", f"{said}: ", el("code", typed)) for said, typed in exhibit.hints)),
     )
-    return document(f"{exhibit.title} {exhibit.kicker}", body, styles=STYLES, rules=_filter_rules(exhibit, len(tasks)))
+    return document(f"{exhibit.title} {exhibit.kicker}", body, styles=STYLES, rules=_filter_rules(exhibit, tasks))
 
 
 # --- what is shown ---------------------------------------------------------------------------------------------------
@@ -74,11 +85,21 @@ def _radio(group: str, value: str, label: str) -> Html:
     return el("label", el("input", type="radio", name=group, id=f"{group}-{value}", **checked), f" {label}")
 
 
-def _filter_rules(exhibit: Exhibit, num_tasks: int) -> str:
-    """Hides what the chosen radios do not ask for."""
+def _filter_rules(exhibit: Exhibit, tasks: Sequence[str]) -> str:
+    """Hides what the chosen radios do not ask for, and says so where nothing is left."""
     hidden = [f"main:has(#show-{flag}:checked) .question:not(.is-{flag})" for flag in exhibit.filters]
-    hidden += [f"main:has(#task-{number}:checked) .question:not(.task-{number})" for number in range(num_tasks)]
-    return ",\n".join(hidden) + " { display: none; }\n"
+    hidden += [f"main:has(#task-{number}:checked) .question:not(.task-{number})" for number in range(len(tasks))]
+    left = [(flag, task) for card in exhibit.cards for flag in card.chosen.flags for task in (card.chosen.task, "all")]
+    places = {"all": "all", **{task: str(number) for number, task in enumerate(tasks)}}
+    # With one task there are no radios of tasks.
+    empty = [
+        f"main:has(#show-{flag}:checked){f':has(#task-{place}:checked)' if len(tasks) > 1 else ''} .none"
+        for flag in exhibit.filters
+        for task, place in places.items()
+        if (flag, task) not in left
+    ]
+    rules = {", ".join(hidden): "none", ", ".join(empty): "block"}
+    return "".join(f"{selector} {{ display: {shown}; }}\n" for selector, shown in rules.items() if selector)
 
 
 def _legend(exhibit: Exhibit) -> Html:
@@ -92,6 +113,10 @@ def _legend(exhibit: Exhibit) -> Html:
            f"(length, no loops, content) + {GROUNDING:g} grounding (what is said of an entry stands in it) - "
            "penalties; 0 where the markup is not in order.")
     )  # fmt: skip
+    references = dict.fromkeys(name for card in exhibit.cards for scene in card.scenes for name, _ in scene.beside)
+    if references:
+        said = "; ".join(f"{name.replace('_', ' ')}: {NAMES[name]}" for name in references)
+        parts.append(el("p", f"Beside stand, of the same history, {said}."))
     if any(reply.pay for card in exhibit.cards for scene in card.scenes for reply in scene.replies):
         parts.append(
             el("p", "Of each rollout stand the raw values of the reward's terms; the heading has their weights at that "
@@ -110,7 +135,7 @@ def _legend(exhibit: Exhibit) -> Html:
 # --- a question ------------------------------------------------------------------------------------------------------
 
 
-def _card(number: int, card: Card) -> Html:
+def _card(number: int, card: Card, tasks: Sequence[str]) -> Html:
     one = card.chosen
     replies = [reply for scene in card.scenes for reply in scene.replies]
     heading = [
@@ -126,9 +151,9 @@ def _card(number: int, card: Card) -> Html:
            el("small", ", ".join(filter(None, [one.user_id, one.record_id, card.said])))),
     ]  # fmt: skip
     inside += [_scene(f"q{number}-{turn}-", scene) for turn, scene in enumerate(card.scenes, start=1)]
-    flags = " ".join(f"is-{flag}" for flag in sorted(one.flags))
+    kinds = [f"task-{tasks.index(one.task)}", *(f"is-{flag}" for flag in sorted(one.flags))]
     return el(
-        "div", fold(f"q{number}", heading, join(*inside), is_open=number == 1), class_=f"question {flags}".strip()
+        "div", fold(f"q{number}", heading, join(*inside), is_open=number == 1), class_=" ".join(["question", *kinds])
     )
 
 
@@ -147,7 +172,7 @@ def _scene(name: str, scene: Scene) -> Html:
         )
         for turn, reply in enumerate(scene.replies, start=1)
     ]
-    beside = [join(el("b", who), ": ", el("bdi", said)) for who, said in scene.beside]
+    beside = [join(el("b", who.replace("_", " ")), ": ", el("bdi", said)) for who, said in scene.beside]
     return el(
         "div",
         el("div", el("h4", "History as shown"), _history(scene, entries, cited, several), class_="past"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tagpr.analysis.explorer.choice import Candidate, as_typed, check_name, draw, fitting
+from tagpr.analysis.explorer.choice import Candidate, as_typed, check_name, draw, fitting, short_path
 from tagpr.analysis.explorer.exhibit import BAD, GOOD, PLAIN, Card, Chip, Exhibit, Pay, Reply, Scene
 from tagpr.analysis.explorer.known_truth import (
     entry_notes,
@@ -137,7 +137,7 @@ def read_paid(stage: Stage, *, number: int, seed: int, task: str | None, only: s
         unit="groups", filters=filters, candidates=candidates,
         num_fitting=len(fit), asked=as_typed(number, seed, task, only), cards=cards,
         tags=stage.vocabulary.names if stage.thinking else (), simulated=simulated, warnings=_disagreements(cards),
-        hints=[f"What other weights would have paid: tagpr-replay {stage.folder} --weight {TASK}=1"],
+        hints=[("What other weights would have paid", f"tagpr-replay {short_path(stage.folder)} --weight {TASK}=1")],
     )  # fmt: skip
 
 
