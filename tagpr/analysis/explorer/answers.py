@@ -58,9 +58,6 @@ class RowAnswers:
         self.splits: Sequence[str] = config["evaluation"]["splits"]
         self.thinking: bool = config["prompt"]["thinking"]
         self.vocabulary = TagVocabulary(names=config["tags"]["names"])
-        path = self.evaluation.folder / "predictions.parquet"
-        if not path.is_file():
-            raise UserError(f"{path} is gone. Run the same `tagpr` command again: what is missing is computed anew.")
         first = [one for one in self.evaluation.predictions if one.sample_index == 0]
         self.of: dict[Question, Prediction] = {(one.task, one.record_id): one for one in first}
 

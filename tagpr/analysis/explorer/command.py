@@ -24,6 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except FileNotFoundError as error:
+        print(f"{error}. Run the same `tagpr` command again: what is gone is computed anew.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
     return 0
@@ -73,7 +76,11 @@ def _write(arguments: argparse.Namespace) -> None:
         rows = [name.strip() for name in arguments.rows.split(",")] if arguments.rows else None
         print(f"run: {run.folder}", file=sys.stderr)
         exhibit = read_answers(run, rows=rows, decoding=arguments.decoding or "greedy", **chosen)
-    out.write_text(explorer_page(exhibit), encoding="utf-8")
+    page = explorer_page(exhibit)
+    try:
+        out.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror}). Give another file with --out.") from None
     print(f"{out}: {len(exhibit.cards)} {exhibit.unit}, {out.stat().st_size / 1000:.0f} kB", file=sys.stderr)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def read_stage(folder: Path) -> Stage:
 def groups_of(rollouts: Sequence[Rollout]) -> list[Group]:
     """The rollouts of one prompt and step together, in the order kept."""
     starts = [place for place, one in enumerate(rollouts) if one.sample_index == 0]
-    return [rollouts[start:end] for start, end in zip(starts, [*starts[1:], len(rollouts)], strict=True)]
+    return [rollouts[start:end] for start, end in pairwise([*starts, len(rollouts)])]
 
 
 def read_paid(stage: Stage, *, number: int, seed: int, task: str | None, only: str | None) -> Exhibit:
