@@ -34,7 +34,7 @@ def explorer_page(exhibit: Exhibit) -> str:
             el("h1", exhibit.title),
             el("p", "Simulated people: a program drew them, and nothing here is about anybody real.", class_="lead")
             if exhibit.simulated
-            else Html(""),
+            else el("p", "Real people's texts: hand this page on only where their data may go.", class_="lead"),
             el("dl", *(el("div", el("dt", k), el("dd", v)) for k, v in exhibit.facts.items()), class_="facts"),
             *(el("p", warning, class_="warning") for warning in exhibit.warnings),
         ),
@@ -108,21 +108,26 @@ def _legend(exhibit: Exhibit) -> Html:
         for name in exhibit.tags
     ]
     parts = [el("ul", *rows, class_="legend") if rows else el("p", "These chains have no tags.")]
-    parts.append(
-        el("p", f"Tag reward = {COVERAGE:g} coverage (tags that the task requires) + {ORDER:g} order + {BODY:g} body "
-           f"(length, no loops, content) + {GROUNDING:g} grounding (what is said of an entry stands in it) - "
-           "penalties; 0 where the markup is not in order.")
-    )  # fmt: skip
+    if rows:
+        parts.append(
+            el("p", f"Tag reward = {COVERAGE:g} coverage (tags that the task requires) + {ORDER:g} order + {BODY:g} "
+               f"body (length, no loops, content) + {GROUNDING:g} grounding (what is said of an entry stands in it) - "
+               "penalties; 0 where the markup is not in order.")
+        )  # fmt: skip
     references = dict.fromkeys(name for card in exhibit.cards for scene in card.scenes for name, _ in scene.beside)
     if references:
         said = "; ".join(f"{name.replace('_', ' ')}: {NAMES[name]}" for name in references)
         parts.append(el("p", f"Beside stand, of the same history, {said}."))
-    if any(reply.pay for card in exhibit.cards for scene in card.scenes for reply in scene.replies):
+    replies = [reply for card in exhibit.cards for scene in card.scenes for reply in scene.replies]
+    if any(reply.pay for reply in replies):
         parts.append(
             el("p", "Of each rollout stand the raw values of the reward's terms; the heading has their weights at that "
                "step. The reward is the sum of value × weight, and of what the gate adds or takes where it has a "
-               "column: an answer that cannot be read is paid nothing. The advantage is against the group.")
+               "column. The advantage is against the group.")
         )  # fmt: skip
+    if any(reward is not None for reply in replies for reward in reply.span_rewards):
+        parts.append(el("p", "A signed figure at a step is what that span earned by itself: it is no part of the "
+                        "reward, but decides which tokens are credited."))  # fmt: skip
     if exhibit.simulated:
         parts.append(
             el("p", "A step is true where the world bears it out: entries are as described, the pattern holds in all "
@@ -140,8 +145,7 @@ def _card(number: int, card: Card, tasks: Sequence[str]) -> Html:
     replies = [reply for scene in card.scenes for reply in scene.replies]
     heading = [
         el("b", f"{number} · {one.task}"), " ", el("span", card.query, class_="asked", dir="auto"), " ",
-        el("span", *(chip(f"{reply.name} {reply.chips[0][0]}", reply.chips[0][1]) for reply in replies[:FOLD_FROM + 1]),
-           class_="outcome") if len(replies) <= FOLD_FROM + 1 else el("span", _outcome(replies), class_="outcome"),
+        el("span", *_outcome(replies), class_="outcome"),
     ]  # fmt: skip
     facts = {"gold": card.gold if card.gold is not None else "withheld", **card.truth}
     inside = [
@@ -157,9 +161,12 @@ def _card(number: int, card: Card, tasks: Sequence[str]) -> Html:
     )
 
 
-def _outcome(replies: Sequence[Reply]) -> Html:
+def _outcome(replies: Sequence[Reply]) -> list[Html]:
+    """What a folded question shows: every row's score, or the range of what rollouts were paid."""
     totals = [reply.pay.total for reply in replies if reply.pay is not None]
-    return chip(f"{len(replies)} rollouts, {min(totals):.2f} to {max(totals):.2f}", PLAIN) if totals else Html("")
+    if totals:
+        return [chip(f"{len(replies)} rollouts paid {min(totals):.2f} to {max(totals):.2f}", PLAIN)]
+    return [chip(f"{reply.name} {said}", kind) for reply in replies for said, kind in reply.chips[:1]]
 
 
 def _scene(name: str, scene: Scene) -> Html:
