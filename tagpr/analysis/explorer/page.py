@@ -268,8 +268,7 @@ def _pay_table(replies: Sequence[Reply]) -> Html:
         share = abs(pay.advantage) / widest if widest else 0.0
         side = "up" if pay.advantage > 0 else "down"
         bar = el("span", el("span", style=f"width:{100 * share:.0f}%", class_=f"fill {side}"), class_="bar")
-        rows.append([reply.name, el("bdi", reply.parsed.answer or "no answer"), *terms, *rest, f"{pay.total:.3f}",
-                     f"{pay.advantage:+.3f}", bar])  # fmt: skip
-    heads = ["", "answer", *(f"{name} × {weight:.3g}" for name, weight in weights.items())]
-    heads += ["gate"] if has_rest else []
-    return el("div", table([*heads, "reward", "advantage", ""], rows), class_="pay")
+        answer = el("bdi", reply.parsed.answer or "no answer")
+        rows.append([reply.name, f"{pay.total:.3f}", f"{pay.advantage:+.3f}", bar, *terms, *rest, answer])
+    heads = ["", "reward", "advantage", "", *(f"{name} × {weight:.3g}" for name, weight in weights.items())]
+    return el("div", table([*heads, *(["gate"] if has_rest else []), "answer"], rows), class_="pay")

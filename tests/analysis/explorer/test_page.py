@@ -126,9 +126,9 @@ def test_a_group_shows_terms_gate_reward_and_advantage():
     page = page_of(card(replies=[reply(f"rollout {n}", pay=pay) for n, pay in enumerate(pays)]))
     cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[dh]>(.*?)</t[dh]>", page.partition('"pay"')[2])]
     assert cells == [
-        "", "answer", "task × 1", "tag × 0.34", "gate", "reward", "advantage", "",
-        "rollout 0", "quiet", "1.000", "0.500", "0", "1.170", "+0.500", "",
-        "rollout 1", "quiet", "0.250", "0.000", "-0.250", "0.000", "-1.000", "",
+        "", "reward", "advantage", "", "task × 1", "tag × 0.34", "gate", "answer",
+        "rollout 0", "1.170", "+0.500", "", "1.000", "0.500", "0", "quiet",
+        "rollout 1", "0.000", "-1.000", "", "0.250", "0.000", "-0.250", "quiet",
     ]  # fmt: skip
     assert 'style="width:50%" class="fill up"' in page
     assert 'style="width:100%" class="fill down"' in page
