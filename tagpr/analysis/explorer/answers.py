@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -31,7 +32,7 @@ from tagpr.tasks import task_named
 from tagpr.types import Prediction, ProfileEntry, Prompt, Record
 
 FILTERS = {
-    "right": "every row's answer has the full score (a text: it is the gold's wording)",
+    "right": "every row's answer has the full score (a text: the gold's words)",
     "wrong": "some row's answer has less",
     "unreadable": "some row's answer is none that the task knows",
 }
@@ -58,6 +59,7 @@ class RowAnswers:
         self.splits: Sequence[str] = config["evaluation"]["splits"]
         self.thinking: bool = config["prompt"]["thinking"]
         self.vocabulary = TagVocabulary(names=config["tags"]["names"])
+        self.records = self.evaluation.folder.parent.parent / "records" / self.evaluation.manifest["inputs"]["records"]
         first = [one for one in self.evaluation.predictions if one.sample_index == 0]
         self.of: dict[Question, Prediction] = {(one.task, one.record_id): one for one in first}
 
@@ -102,7 +104,7 @@ def read_answers(
     num_left_out = len({key for one in own.values() for key in one.of}) - len(asked)
     if task is not None:
         check_name("--task", task, sorted({key[0] for key in asked}))
-    wrong_reason, slips, simulated = _by_truth(run, own, set(asked))
+    wrong_reason, slips, simulated = _by_truth(own, set(asked))
     filters = FILTERS | (OF_SEVERAL_ROWS if len(own) > 1 else {}) | (OF_SIMULATED_PEOPLE if simulated else {})
     if only is not None:
         check_name("--only", only, filters)
@@ -119,7 +121,11 @@ def read_answers(
     fit = fitting(candidates, task=task, only=only)
     chosen = draw(fit, number=number, seed=seed)
     wanted = {(one.task, one.record_id) for one in chosen}
-    records = {(one.task, one.record_id): one for one in _records(run, own, wanted)}
+    # Another arm's row may have records of its own, with other entries retrieved for the same questions.
+    records = {
+        folder: {(one.task, one.record_id): one for one in _records(folder, first.splits, wanted)}
+        for folder in {one.records for one in own.values()}
+    }
     cards, changed = _cards(run, own, chosen, records)
     warnings = []
     if num_left_out:
@@ -173,12 +179,13 @@ def _flags(given: Sequence[Prediction]) -> set[str]:
     return flags
 
 
-def _by_truth(run: Run, own: dict[str, RowAnswers], asked: set[Question]) -> tuple[set[Question], set[Question], bool]:
+def _by_truth(own: dict[str, RowAnswers], asked: set[Question]) -> tuple[set[Question], set[Question], bool]:
     """Questions answered rightly for a wrong reason, those whose gold is a slip, and whether people are simulated."""
     wrong_reason: set[Question] = set()
     slips: set[Question] = set()
     simulated = False
-    for record in _records(run, own, asked):
+    first = next(iter(own.values()))
+    for record in _records(first.records, first.splits, asked):
         if record.truth is None:
             break  # real people: nobody knows their rules
         simulated, key = True, (record.task, record.record_id)
@@ -189,17 +196,16 @@ def _by_truth(run: Run, own: dict[str, RowAnswers], asked: set[Question]) -> tup
     return wrong_reason, slips, simulated
 
 
-def _records(run: Run, own: dict[str, RowAnswers], wanted: set[Question]) -> Iterator[Record]:
-    splits = next(iter(own.values())).splits
-    return (one for one in iterate_records(run.records.folder, splits) if (one.task, one.record_id) in wanted)
+def _records(folder: Path, splits: Sequence[str], wanted: set[Question]) -> Iterator[Record]:
+    return (one for one in iterate_records(folder, splits) if (one.task, one.record_id) in wanted)
 
 
 def _cards(
-    run: Run, own: dict[str, RowAnswers], chosen: Sequence[Candidate], records: dict[Question, Record]
+    run: Run, own: dict[str, RowAnswers], chosen: Sequence[Candidate], records: dict[Path, dict[Question, Record]]
 ) -> tuple[list[Card], int]:
     """The chosen questions, and of how many prompts the number of entries is not what it was."""
     keys = [(one.task, one.record_id) for one in chosen]
-    prompts = {name: [one.prompt(records[key]) for key in keys] for name, one in own.items()}
+    prompts = {name: [one.prompt(records[one.records][key]) for key in keys] for name, one in own.items()}
     changed = sum(
         len(prompt.history) != one.evaluation.shown.get(key, (0, len(prompt.history)))[1]
         for name, one in own.items()
@@ -226,7 +232,7 @@ def _cards(
                     replies=[replies[name][place] for name in names],
                 )
             )  # fmt: skip
-        record = records[key]
+        record = next(iter(prompts.values()))[place].record
         cards.append(
             Card(chosen=candidate, said="", query=record.query, gold=record.gold, truth=truth_of(record), scenes=scenes)
         )

@@ -76,7 +76,7 @@ def reason_chips(record: Record, completion: str, parsed: ParsedCompletion, voca
     if found["right_wrong_reason"]:
         chips.append(("right answer, wrong reason", BAD))
     if found["wrong_right_reason"]:
-        chips.append(("right rule, wrong answer", BAD))
+        chips.append(("not what the person's rule says", BAD))
     if not found["answer_follows"]:
         chips.append(("answers otherwise than the chain concludes", BAD))
     return chips

@@ -11,7 +11,7 @@ from tagpr.data.simulated.clauses import rule_text
 from tagpr.data.simulated.logic import RULES
 from tagpr.errors import UserError
 from tagpr.evaluation.shown import ShownHistory
-from tagpr.storage import write_parquet
+from tagpr.storage import read_json, write_json, write_parquet, write_records
 from tagpr.types import ProfileEntry, Record
 from tests.analysis.explorer.conftest import true_chain, with_answer, with_rule
 
@@ -125,6 +125,17 @@ def test_rows_with_other_histories_stand_apart_and_untrained_ones_on_demand(made
     (base,) = scenes[0].replies
     assert (base.parsed.answer, base.parsed.chain, base.tag) == (world[0].gold, "", None)
     assert base.chips == [("✓ 1.00", "good")]
+
+
+def test_a_borrowed_row_is_shown_what_its_own_records_retrieved(made, world):
+    chain = true_chain(world[0])
+    folder = made.run(world[:1], {"sft": [chain], "rl_guided": [chain]})
+    write_records(made.root / "cache" / "records" / "r2", [replace(world[0], retrieved=(2, 4))])
+    path = made.root / "cache" / "evaluate" / "rl_guided" / "manifest.json"
+    write_json(path, read_json(path) | {"inputs": {"records": "r2"}})
+    own, borrowed = read_answers(read_run(folder), **ALL).cards[0].scenes
+    assert len(own.history) == len(world[0].profile)
+    assert [one.entry_id for one in borrowed.history] == [world[0].profile[place].entry_id for place in (2, 4)]
 
 
 def person(number, **fields):
