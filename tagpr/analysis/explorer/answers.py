@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,10 +19,10 @@ from tagpr.analysis.explorer.known_truth import (
     truth_of,
     truths_of,
 )
+from tagpr.analysis.explorer.row_answers import RowAnswers
 from tagpr.analysis.explorer.tag_parts import tag_rewards, tag_settings
-from tagpr.analysis.open_run import row_builder
-from tagpr.analysis.runs import Evaluation, Question, Row, Run
-from tagpr.chains.tags import TagVocabulary, parse
+from tagpr.analysis.runs import Evaluation, Question, Run
+from tagpr.chains.tags import parse
 from tagpr.errors import UserError
 from tagpr.rl.rewards.tag import TagReward
 from tagpr.storage import iterate_records
@@ -45,41 +43,6 @@ OF_SIMULATED_PEOPLE = {
     "wrong_reason": "some row's answer is what the person's rule says, but its chain states another rule or none",
     "slip": "the gold is a slip: the person's rule says otherwise",
 }
-
-
-class RowAnswers:
-    """One row's answers under one decoding, of several samples the first."""
-
-    def __init__(self, row: Row, decoding: str) -> None:
-        check_name("--decoding", decoding, row.evaluations)
-        self.row = row
-        self.evaluation: Evaluation = row.evaluations[decoding]
-        config: dict[str, Any] = self.evaluation.manifest["config"]
-        self.entries: int | None = config["evaluation"].get("entries")
-        self.splits: Sequence[str] = config["evaluation"]["splits"]
-        self.thinking: bool = config["prompt"]["thinking"]
-        self.vocabulary = TagVocabulary(names=config["tags"]["names"])
-        self.records = self.evaluation.folder.parent.parent / "records" / self.evaluation.manifest["inputs"]["records"]
-        first = [one for one in self.evaluation.predictions if one.sample_index == 0]
-        self.of: dict[Question, Prediction] = {(one.task, one.record_id): one for one in first}
-
-    @cached_property
-    def _builder(self):
-        return row_builder(self.row, self.evaluation)
-
-    def prompt(self, record: Record) -> Prompt:
-        """What the row's policy read."""
-        if self.entries is not None:
-            record = replace(record, retrieved=record.retrieved[: self.entries])
-        return self._builder.build(record)
-
-    @cached_property
-    def beside(self) -> dict[Question, list[tuple[str, str]]]:
-        """What references answered, given what this row was shown."""
-        found: dict[Question, list[tuple[str, str]]] = {}
-        for one in self.evaluation.reference_answers:
-            found.setdefault((one.task, one.record_id), []).append((one.name, one.answer))
-        return found
 
 
 def read_answers(

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from tagpr.analysis.explorer.choice import Candidate, as_typed, check_name, draw, fitting, short_path
-from tagpr.analysis.explorer.exhibit import BAD, GOOD, PLAIN, Card, Chip, Exhibit, Pay, Reply, Scene
+from tagpr.analysis.explorer.exhibit import BAD, GOOD, PLAIN, Card, Chip, Exhibit, Reply, Scene
+from tagpr.analysis.explorer.groups import (
+    FILTERS,
+    GATE,
+    OF_SIMULATED_PEOPLE,
+    TASK,
+    Group,
+    flags_of,
+    groups_of,
+    pay_of,
+    span_rewards,
+)
 from tagpr.analysis.explorer.known_truth import (
     entry_notes,
     has_wrong_reason,
@@ -20,7 +30,7 @@ from tagpr.analysis.explorer.known_truth import (
 )
 from tagpr.analysis.explorer.tag_parts import tag_rewards, tag_settings
 from tagpr.analysis.open_run import builder_of
-from tagpr.chains.tags import ParsedCompletion, Span, TagVocabulary, parse
+from tagpr.chains.tags import ParsedCompletion, TagVocabulary, parse
 from tagpr.data.prompts import PromptBuilder
 from tagpr.data.simulated.observer import reference_answers
 from tagpr.errors import BadInputError
@@ -28,21 +38,6 @@ from tagpr.rl.rewards.tag import TagReward
 from tagpr.storage import iterate_records, read_json, read_rollouts
 from tagpr.tasks import task_named
 from tagpr.types import Prompt, Record, Rollout
-
-FILTERS = {
-    "right": "every rollout has the full task reward",
-    "wrong": "none has",
-    "mixed": "some have, some have not: what the task can teach from",
-    "tied": "all were paid the same, so nothing is learned from them",
-    "misled": "a rollout with less task reward was paid more than one with more",
-    "unreadable": "some rollout's answer is none that the task knows",
-    "truncated": "some rollout was cut off at the token limit",
-}
-OF_SIMULATED_PEOPLE = {
-    "wrong_reason": "some rollout's answer is what the person's rule says, but its chain states another rule or none",
-}
-TASK, GATE = "task", "g_answer"
-Group = Sequence[Rollout]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +78,6 @@ def read_stage(folder: Path) -> Stage:
     if not groups:
         raise BadInputError(f"{folder / 'rollouts'} holds no rollouts, expected step_*.parquet of a finished RL stage.")
     return Stage(folder=folder, config=config, records=records, groups=groups)
-
-
-def groups_of(rollouts: Sequence[Rollout]) -> list[Group]:
-    """The rollouts of one prompt and step together, in the order kept."""
-    starts = [place for place, one in enumerate(rollouts) if one.sample_index == 0]
-    return [rollouts[start:end] for start, end in pairwise([*starts, len(rollouts)])]
 
 
 def read_paid(stage: Stage, *, number: int, seed: int, task: str | None, only: str | None) -> Exhibit:
@@ -140,46 +129,6 @@ def read_paid(stage: Stage, *, number: int, seed: int, task: str | None, only: s
         tags=stage.vocabulary.names if stage.thinking else (), simulated=simulated, warnings=_disagreements(cards),
         hints=[("What other weights would have paid", f"tagpr-replay {short_path(stage.folder)} --weight {TASK}=1")],
     )  # fmt: skip
-
-
-def flags_of(group: Group) -> set[str]:
-    """What a group is, by its rewards alone."""
-    flags = set()
-    if all(TASK in one.reward_terms for one in group):
-        full = [one.reward_terms[TASK] >= 1.0 for one in group]
-        flags.add("right" if all(full) else "mixed" if any(full) else "wrong")
-        earned = [(one.reward, one.reward_terms[TASK] * one.reward_terms.get(GATE, 1.0)) for one in group]
-        if any(paid > other_paid and task < other for paid, task in earned for other_paid, other in earned):
-            flags.add("misled")
-    if len({one.reward for one in group}) == 1:
-        flags.add("tied")
-    if any(one.reward_terms.get(GATE) == 0.0 for one in group):
-        flags.add("unreadable")
-    if any(one.truncated for one in group):
-        flags.add("truncated")
-    return flags
-
-
-def pay_of(one: Rollout) -> Pay:
-    """What each term pays a rollout; `rest` makes it the total: what the gate takes, or is paid for itself."""
-    terms = {name: (value, one.weights[name]) for name, value in one.reward_terms.items() if name in one.weights}
-    return Pay(
-        terms=terms, rest=one.reward - sum(value * weight for value, weight in terms.values()), total=one.reward,
-        advantage=one.advantage,
-    )  # fmt: skip
-
-
-def span_rewards(spans: Sequence[Span], process: Sequence[Mapping[str, Any]] | None) -> list[float | None]:
-    """The process reward of each span; None: not judged. Judged spans stand in order, so that those of a tag are told
-    apart by their turn; a tag of which some spans were not judged is left out, since it is not known which."""
-    found: list[float | None] = [None] * len(spans)
-    for tag in {span.tag for span in spans}:
-        places = [place for place, span in enumerate(spans) if span.tag == tag]
-        judged = [one["reward"] for one in process or () if one["tag"] == tag]
-        if len(places) == len(judged):
-            for place, reward in zip(places, judged, strict=True):
-                found[place] = reward
-    return found
 
 
 Read = tuple[Prompt, ParsedCompletion, TagReward | None]

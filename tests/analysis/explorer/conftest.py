@@ -174,3 +174,18 @@ def with_rule(completion: str, rule: str) -> str:
     """The chain with another inferred rule."""
     (span,) = (one for one in parse(completion, TagVocabulary(names=NINE), True).spans if one.tag == "infer_preference")
     return completion[: span.start] + f"user : {rule}" + completion[span.end :]
+
+
+WEIGHTS = {"task": 1.0, "tag": 0.5}
+
+
+def rollout(index, *, task=1.0, tag=1.0, gate=1.0, reward=None, **fields):
+    """Paid task + tag / 2 where the gate is open."""
+    return Rollout(
+        **{
+            "record_id": "q", "user_id": "u", "task": "S2", "stage": "rl_guided", "step": 0, "sample_index": index,
+            "completion": "", "answer": "", "num_tokens": 7, "truncated": False, "weights": WEIGHTS, "advantage": 0.0,
+            "reward_terms": {"task": task, "tag": tag, "g_answer": gate},
+            "reward": gate * (task + 0.5 * tag) if reward is None else reward,
+        } | fields
+    )  # fmt: skip

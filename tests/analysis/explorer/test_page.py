@@ -1,4 +1,4 @@
-"""tagpr.analysis.explorer.page: texts stay texts, links lead somewhere, counts are those of the exhibit."""
+"""tagpr.analysis.explorer.page: texts stay texts, counts are those of the exhibit, filters hide the rest."""
 
 import re
 from collections import Counter
@@ -6,51 +6,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tagpr.analysis.explorer.choice import Candidate
-from tagpr.analysis.explorer.exhibit import Card, Exhibit, Pay, Reply, Scene
-from tagpr.analysis.explorer.page import explorer_page
-from tagpr.chains.tags import TAGS, TagVocabulary, parse
-from tagpr.types import ProfileEntry
 from tests.analysis.explorer.conftest import Reader
-
-NINE = TagVocabulary(names=list(TAGS))
-CHAIN = (
-    "<think><examine_examples><1> said so, <7> not</examine_examples>loose"
-    "<infer_preference>quiet</infer_preference></think>quiet"
-)
-
-
-def reply(name="sft", completion=CHAIN, **fields):
-    parsed = parse(completion, NINE, True)
-    return Reply(
-        **{
-            "name": name, "completion": completion, "parsed": parsed, "thinking": True, "tag": None,
-            "chips": [("✓ 1.00", "good")], "truths": [True, False][: len(parsed.spans)],
-        } | fields
-    )  # fmt: skip
-
-
-def card(place=0, *, task="S2", flags=("right",), history=("a pier",), replies=None, query="where?", gold="quiet"):
-    entries = [ProfileEntry(entry_id=str(n), input=text, response="lively") for n, text in enumerate(history)]
-    scene = Scene(
-        history=entries, notes=[], num_profile=9, num_cut=0, num_dropped=0, beside=[("profile_mode", "eerie")],
-        replies=[reply()] if replies is None else replies,
-    )  # fmt: skip
-    candidate = Candidate(place=place, record_id=f"q{place}", task=task, user_id="ann", flags=frozenset(flags))
-    return Card(chosen=candidate, said="", query=query, gold=gold, truth={}, scenes=[scene])
-
-
-def page_of(*cards, candidates=None, filters=("right", "wrong"), **fields):
-    return explorer_page(
-        Exhibit(
-            **{
-                "kicker": "demo", "title": "Why?", "facts": {"rows": "sft"}, "unit": "questions",
-                "filters": {name: f"is {name}" for name in filters}, "num_fitting": 5, "asked": "--seed 0",
-                "candidates": candidates or [one.chosen for one in cards], "cards": cards, "tags": list(TAGS),
-                "simulated": False, "warnings": [], "hints": [],
-            } | fields
-        )
-    )  # fmt: skip
+from tests.analysis.explorer.made_pages import card, page_of, reply
 
 
 def test_nothing_is_run_or_loaded_and_ids_are_unique():
@@ -61,28 +18,6 @@ def test_nothing_is_run_or_loaded_and_ids_are_unique():
     assert "url(" not in page
     assert "default-src 'none'" in page
     assert max(Counter(read.ids).values()) == 1
-
-
-def test_citations_lead_to_entries_and_those_of_nothing_stand_out():
-    page = page_of(card(history=("a pier", "a hall"), replies=[reply(), reply("rl")]))
-    read = Reader(page)
-    assert read.links == ["#q1-1-e1"] * 2
-    assert {"q1-1-e1", "q1-1-e2"} <= set(read.ids)
-    assert page.count('title="the prompt shows no such entry">&lt;7&gt;</span>') == 2
-    assert 'class="cited"' in re.search(r'<li id="q1-1-e1"[^>]*>', page)[0]
-    assert 'class="entry"' in re.search(r'<li id="q1-1-e2"[^>]*>', page)[0]
-    assert "cited by all" in read.text
-
-
-def test_steps_carry_name_colour_truth_and_what_lies_outside():
-    page = page_of(card(replies=[reply(span_rewards=[0.25, None])]))
-    text = Reader(page).text
-    assert '<span class="tag">examine_examples</span>' in page
-    assert "✓ true" in text
-    assert "✗ not true" in text
-    assert "+0.250" in text
-    assert '<li class="outside" title="outside every tag" dir="auto">loose</li>' in page
-    assert "uncovered text: less than 90 %" in text
 
 
 def test_counts_are_of_the_page_and_of_all():
@@ -116,33 +51,6 @@ def test_filters_hide_the_rest_and_say_where_nothing_is_left():
         "main:has(#show-right:checked):has(#task-1:checked) .none",
         "main:has(#show-wrong:checked):has(#task-0:checked) .none",
     }
-
-
-def test_a_group_shows_terms_gate_reward_and_advantage():
-    pays = [
-        Pay(terms={"task": (1.0, 1.0), "tag": (0.5, 0.34)}, rest=0.0, total=1.17, advantage=0.5),
-        Pay(terms={"task": (0.25, 1.0), "tag": (0.0, 0.34)}, rest=-0.25, total=0.0, advantage=-1.0),
-    ]
-    page = page_of(card(replies=[reply(f"rollout {n}", pay=pay) for n, pay in enumerate(pays)]))
-    cells = [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[dh]>(.*?)</t[dh]>", page.partition('"pay"')[2])]
-    assert cells == [
-        "", "reward", "advantage", "", "task × 1", "tag × 0.34", "gate", "answer",
-        "rollout 0", "1.170", "+0.500", "", "1.000", "0.500", "0", "quiet",
-        "rollout 1", "0.000", "-1.000", "", "0.250", "0.000", "-0.250", "quiet",
-    ]  # fmt: skip
-    assert 'style="width:50%" class="fill up"' in page
-    assert 'style="width:100%" class="fill down"' in page
-
-
-def test_what_has_no_chain_no_history_and_no_gold_is_shown():
-    direct = reply(completion="quiet", parsed=parse("quiet", NINE, False), thinking=False, truths=())
-    silent = reply("rl", completion="<think>", parsed=parse("<think>", NINE, True), truths=())
-    text = Reader(page_of(card(history=(), gold=None, replies=[direct, silent]))).text
-    assert "No entry is shown (none of 9)." in text
-    assert "withheld" in text
-    assert "answer: quiet" in text
-    assert "no answer" in text
-    assert "unclosed thinking: <think> is never closed" in text
 
 
 # What HTML cannot hold as it is: carriage returns and NUL.
