@@ -23,9 +23,9 @@ def test_steps_carry_name_colour_truth_and_what_lies_outside():
     page = page_of(card(replies=[reply(span_rewards=[0.25, None])]))
     text = Reader(page).text
     assert '<span class="tag">examine_examples</span>' in page
-    assert "✓ true" in text
-    assert "✗ not true" in text
-    assert "+0.250" in text
+    first, second = (re.sub(r"<[^>]+>", "", step) for step in re.findall(r'<li class="step".*?</li>', page))
+    assert first == "examine_examples<1> said so, <7> not✓ true+0.250".replace("<", "&lt;").replace(">", "&gt;")
+    assert second == "infer_preferencequiet✗ not true"
     assert '<li class="outside" title="outside every tag" dir="auto">loose</li>' in page
     assert "uncovered text: less than 90 %" in text
 

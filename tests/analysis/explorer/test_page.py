@@ -63,8 +63,7 @@ def test_any_text_of_the_data_comes_back_as_text(text):
     plain = Reader(page_of(card()))
     read = Reader(page_of(card(history=(text,), query=text, gold=text)))
     assert read.names == plain.names
-    assert {text} <= set(read.texts) or text in read.text
-    assert read.text.count(text) >= plain.text.count(text)
+    assert read.texts.count(text) >= 4  # the question twice, folded and open, the entry, the gold
     page = page_of(card(history=(text,)), kicker=text, facts={"rows": text}, hints=[("more", text)])
     assert Counter(Reader(page).names) == Counter(Reader(page_of(card(), hints=[("more", "x")])).names)
 
