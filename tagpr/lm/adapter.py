@@ -61,7 +61,8 @@ class NoAdapter(Adapter):
         base: Callable[[], PreTrainedModel],
     ) -> None:
         # The configuration still says what the weights were read as; a model made afresh has no word on it.
-        save_policy(policy.to(policy.config.dtype or policy.dtype), tokenizer, output / "policy")
+        as_given = policy.to(policy.config.dtype or policy.dtype)  # pyright: ignore[reportArgumentType]
+        save_policy(as_given, tokenizer, output / "policy")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ class Meter:
 
     def __init__(self, work: Path) -> None:
         self.note = work / NAME
-        self.earlier = {"seconds": 0.0, "cpu_seconds": 0.0, "peak_rss": 0}
+        self.earlier = {"seconds": 0.0, "cpu_seconds": 0.0, "peak_rss": 0, "runs": 0}
         with contextlib.suppress(OSError, ValueError, TypeError):  # none, or one that the disk has damaged
             self.earlier |= read_json(self.note)
         self._left = threading.Event()
@@ -50,11 +50,13 @@ class Meter:
         self._thread.join()
 
     def read(self) -> dict[str, float]:
-        """seconds, cpu_seconds (all threads of all processes) and peak_rss (bytes, of the process that leads)."""
+        """seconds, cpu_seconds (all threads of all processes), peak_rss (bytes, of the process that leads), and the
+        runs that these count."""
         return {
             "seconds": round(self.earlier["seconds"] + time.monotonic() - self.wall, 3),
             "cpu_seconds": round(self.earlier["cpu_seconds"] + _cpu_seconds() - self.cpu, 3),
             "peak_rss": max(int(self.earlier["peak_rss"]), _peak_rss()),
+            "runs": int(self.earlier["runs"]) + 1,
         }
 
     def _keep_noting(self) -> None:

@@ -48,6 +48,7 @@ def test_a_stage_that_goes_on_has_cost_what_both_runs_did(tmp_path: Path) -> Non
         spent = second.read()
     assert spent["cpu_seconds"] >= noted["cpu_seconds"] + 0.09
     assert spent["seconds"] >= noted["seconds"] + 0.09
+    assert (noted["runs"], spent["runs"]) == (1, 2)
 
 
 def test_what_was_spent_is_noted_before_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
