@@ -3,6 +3,7 @@ them hours later, and some of them as a division by zero."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -43,6 +44,9 @@ def check_bounds(cfg: DictConfig) -> None:
     Raises:
         UserError: the key, its value, and what was expected.
     """
+    for key, number in _numbers(cfg):
+        if not math.isfinite(number):
+            raise UserError(f"{key}={number}, expected a finite number.")
     for key, least in _least(cfg):
         value = _value(cfg, key)
         if value is not None and value < least:
@@ -57,6 +61,9 @@ def check_bounds(cfg: DictConfig) -> None:
             raise UserError(f"{key}={value}, expected one of {', '.join(options)}.")
     _check_decodings(cfg)
     _check_stages(cfg)
+    mix = _value(cfg, "pairs.mix")
+    if mix is not None and (min(mix.values()) < 0 or not any(mix.values())):
+        raise UserError(f"pairs.mix={dict(mix)}, expected shares of 0 or more, one of them above 0.")
 
 
 def _least(cfg: DictConfig) -> Iterator[tuple[str, int]]:
@@ -64,6 +71,15 @@ def _least(cfg: DictConfig) -> Iterator[tuple[str, int]]:
         yield from ((f"{group}.{name}", least) for name, least in fields.items())
     for decoding in cfg.evaluation.decodings:
         yield from ((f"evaluation.decodings.{decoding}.{name}", least) for name, least in DECODING_LEAST.items())
+
+
+def _numbers(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, float]]:
+    for name in node:
+        value = None if OmegaConf.is_missing(node, name) else node[name]
+        if isinstance(value, float):
+            yield f"{prefix}{name}", value
+        elif isinstance(value, DictConfig):
+            yield from _numbers(value, f"{prefix}{name}.")
 
 
 def _value(cfg: DictConfig, key: str) -> Any:
