@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from tagpr.context import StageContext
 from tagpr.errors import BadInputError
+from tagpr.lm.adapter import in_float32
 from tagpr.lm.backbone import Backbone
 from tagpr.prmu.arch import PrmuArch
 from tagpr.prmu.calibration import calibrate, halves
@@ -105,7 +106,7 @@ def run(
     body = backbone.policy().base_model
     assert isinstance(body, PreTrainedModel)
     encoder = TextEncoder(
-        backbone=body,
+        backbone=in_float32(body),
         tokenizer=backbone.tokenizer(),
         max_tokens=prmu.max_tokens,
         batch_tokens=prmu.batch_tokens,
