@@ -35,7 +35,7 @@ CONFIG_ERRORS = (
 
 
 def check_arguments(arguments: Sequence[str], conf: Path) -> None:
-    """Raises ArgumentError: `--key=value`, or a group set to nothing."""
+    """Raises ArgumentError: `--key=value`, a group set to nothing, or an empty dictionary."""
     groups = config_groups(conf)
     for argument in arguments:
         key, _, value = argument.partition("=")
@@ -45,6 +45,11 @@ def check_arguments(arguments: Sequence[str], conf: Path) -> None:
         group = key.partition("@")[0]
         if group in groups and value in ("null", "~", ""):
             raise ArgumentError(f"{argument}: a group needs one of its options. {_options(group, groups[group])}")
+        if value.replace(" ", "") == "{}" and not key.startswith("+"):
+            raise ArgumentError(
+                f"{argument} would change nothing: a dictionary is merged with the one that is there. Take its entries "
+                f"out one by one with ~{key}.ENTRY."
+            )
 
 
 def check_added_keys(cfg: DictConfig) -> None:

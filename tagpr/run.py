@@ -26,6 +26,7 @@ from tagpr.compose import conf_dir
 from tagpr.config_errors import CONFIG_ERRORS, check_added_keys, check_arguments, explain
 from tagpr.context import StopRequested
 from tagpr.errors import UserError
+from tagpr.pipeline.bounds import check_bounds
 from tagpr.pipeline.cache import ArtifactCache
 from tagpr.pipeline.fingerprint import FileHashes
 from tagpr.pipeline.graph import Graph, Stage, build_graph
@@ -195,6 +196,7 @@ def _check(cfg: DictConfig) -> None:
                 f"rl.order names the stage {name!r}, but rl.stages has {', '.join(sorted(cfg.rl.stages)) or 'none'}. "
                 "Name one of these, or take another option of rl."
             )
+    check_bounds(cfg)
     check_objective(cfg)
     _check_trainer(cfg)
     if cfg.evaluation.people.splits == []:

@@ -216,6 +216,20 @@ class ScriptedWorldTeacher(Teacher):
 
 
 @dataclass
+class PretrainedTeacher(Teacher):
+    path: str = MISSING  # a local folder or a hub id
+    dtype: str = MISSING  # of the weights: float32, bfloat16, auto
+    attention: str = MISSING  # as a backbone's
+    thinking: bool = MISSING  # what the chat template is told of `enable_thinking`
+    temperature: float = MISSING  # 0: greedy
+    top_p: float = MISSING
+    top_k: int = MISSING
+    max_new_tokens: int = MISSING  # of a reply, hidden thinking included
+    batch_tokens: int = MISSING  # key-value slots of a batch, after which replies are kept
+    engine: Engine = MISSING
+
+
+@dataclass
 class Endpoint:
     """A model behind an OpenAI-compatible endpoint, and how it is asked."""
 
@@ -848,6 +862,7 @@ SCHEMAS: tuple[tuple[str, str, Any], ...] = (
     ("teacher", "schema_teacher", Teacher),
     ("teacher", "schema_scripted_teacher", ScriptedTeacher),
     ("teacher", "schema_scripted_world", ScriptedWorldTeacher),
+    ("teacher", "schema_pretrained_teacher", PretrainedTeacher),
     ("teacher", "schema_openai_teacher", OpenAITeacher),
     ("tagger", "schema_tagger", Tagger),
     ("tagger", "schema_llm_tagger", LlmTagger),

@@ -69,6 +69,13 @@ def test_only_runs_one_stage_whose_inputs_are_there(smoke, rooms):
     assert "Run until=pairs first, or leave only= away." in answer.err
 
 
+@pytest.mark.parametrize("plan", ["plan=true", "plan=false"])
+def test_numbers_that_no_stage_can_work_with_are_refused_before_any_runs(smoke, rooms, plan):
+    answer = smoke(plan, "rl.rollouts_per_prompt=1")
+    assert (answer.code, rooms.ran) == (1, [])
+    assert "Error: rl.rollouts_per_prompt=1, expected 2 or more." in answer.err
+
+
 def test_force_computes_a_finished_stage_again(smoke, rooms):
     smoke("until=chains")
     assert smoke("until=chains", "force=chains").code == 0

@@ -29,7 +29,7 @@ _BOX = (
 _QUIET = "color:#666;font-size:11px"
 _CHIP = "display:inline-block;padding:0 6px;margin:0 4px 4px 0;border-radius:8px;background:#eee;font-size:11px"
 _OUTSIDE = "color:#b00020;border-bottom:1px dashed #b00020;white-space:pre-wrap"
-_CITATION = re.compile(r"<([0-9]{1,4})>")
+CITATION = re.compile(r"<([0-9]{1,4})>")
 
 
 def chain_html(
@@ -56,7 +56,7 @@ def chain_html(
         heading, facts: what the caller knows of it: a title, and chips such as {"gold": "quiet", "score": "1.00"}.
     """
     parsed = parse(completion, vocabulary, thinking)
-    before, after = _around(completion, parsed, thinking)
+    before, after = around(completion, parsed, thinking)
     parts = [_outside(before), _chain(completion, parsed, vocabulary, history)]
     if parsed.answer:
         parts.append(f'<div style="margin-top:6px">answer: <b>{escape(parsed.answer)}</b></div>')
@@ -104,7 +104,7 @@ def legend_html(vocabulary: TagVocabulary) -> str:
     return f'<div style="{_BOX}"><div>{rows or "chains without tags"}</div></div>'
 
 
-def _around(completion: str, parsed: ParsedCompletion, thinking: bool) -> tuple[str, str]:
+def around(completion: str, parsed: ParsedCompletion, thinking: bool) -> tuple[str, str]:
     """What stands before the chain's `<think>`, and behind the chain."""
     opened = completion.find(THINK_OPEN) if thinking else -1
     if opened >= 0:
@@ -144,7 +144,7 @@ def _outside(text: str) -> str:
 def _with_citations(text: str, history: Sequence[ProfileEntry]) -> str:
     pieces = []
     place = 0
-    for mark in _CITATION.finditer(text):
+    for mark in CITATION.finditer(text):
         number = int(mark[1])
         if 1 <= number <= len(history):
             entry = history[number - 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +59,37 @@ def own_stages(run: Run) -> dict[str, Artifact]:
 
 def prompt_builder(run: Run) -> PromptBuilder:
     """What the run's policies read: the prompts of its last row that shows history."""
-    row, evaluation = _fullest(run)
-    settings: dict[str, Any] = dict(evaluation.manifest["config"]["prompt"])
+    return row_builder(*_fullest(run))
+
+
+def row_builder(row: Row, evaluation: Evaluation) -> PromptBuilder:
+    """What a row's policy read when it was evaluated."""
+    config = evaluation.manifest["config"]
+    policy = row.stages[-1].folder / "policy" if row.stages else config["backbone"].get("path")
+    return builder_of(config["prompt"], policy, said_by=evaluation.folder / "manifest.json")
+
+
+def builder_of(prompt: Mapping[str, Any], policy: str | Path | None, *, said_by: Path) -> PromptBuilder:
+    """Prompts as a stage's settings describe them.
+
+    Args:
+        prompt: the stage's group of that name.
+        policy: whose tokenizer counts; None: the shipped base's.
+        said_by: the file that holds the settings, for the error.
+    Raises:
+        BadInputError: a prompt style that the project does not have.
+    """
+    settings = dict(prompt)
     target = settings.pop("_target_")
     if target not in _STYLES:
-        raise BadInputError(f"{evaluation.folder}/manifest.json names the prompt style {target}, which is not known.")
+        raise BadInputError(f"{said_by} names the prompt style {target}, which is not known.")
     style: PromptStyle = _STYLES[target](**settings)
     with warnings.catch_warnings():
         # In a notebook without ipywidgets tqdm says so when it is imported; no bar is drawn here.
         warnings.filterwarnings("ignore", message="IProgress not found")
         from tagpr.lm.backbone import load_tokenizer, tiny_base_path  # torch: not before it is needed
 
-    if row.stages:
-        return PromptBuilder(style=style, tokenizer=load_tokenizer(row.stages[-1].folder / "policy"))
-    path = evaluation.manifest["config"]["backbone"].get("path")
-    return PromptBuilder(style=style, tokenizer=load_tokenizer(path or tiny_base_path()))
+    return PromptBuilder(style=style, tokenizer=load_tokenizer(policy or tiny_base_path()))
 
 
 def tag_vocabulary(run: Run) -> TagVocabulary:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tagpr.analysis.elements import Html, el, fold, join, table
+from tagpr.analysis.elements import Html, document, el, fold, join, table
 from tagpr.analysis.prmu_plots import (
     MIN_DRAWN,
     best_of_n_picture,
@@ -65,16 +65,7 @@ def prmu_page(diagnosis: PrmuDiagnosis) -> str:
         _section("people", "What its user vectors hold", _people(diagnosis)),
         el("footer", el("p", PROFILING)),
     )  # fmt: skip
-    # The policy forbids the browser to load anything, whatever a text says.
-    head = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-    )
-    style = "".join(path.read_text(encoding="utf-8") for path in STYLES)
-    title = el("title", f"{TITLE} PRMU {diagnosis.fingerprint[:12]}")
-    return f"{head}{title}\n<style>\n{style}</style>\n</head>\n<body>\n{el('main', body)}\n</body>\n</html>\n"
+    return document(f"{TITLE} PRMU {diagnosis.fingerprint[:12]}", body, styles=STYLES)
 
 
 def figure_text(figure: Figure, *, digits: int = 3) -> Html:

@@ -217,7 +217,12 @@ class Spent:
     rl_steps: float
     prmu_calls: float  # answers that PRMU judged as a reward
     cpu_seconds: float  # all threads, evaluation not included
-    resumed: bool  # some stage went on after a kill, and its CPU time counts from there only
+    resumed: bool  # some stage went on after a kill, and its CPU time counts from there only: of earlier versions
+
+
+def _lost_time(manifest: Mapping[str, Any]) -> bool:
+    """Since manifests count `runs`, a resumed stage's CPU time is that of all of them."""
+    return manifest.get("resumed", False) and "runs" not in manifest
 
 
 NUMBERS_SPENT = ("gold_labels", "rl_steps", "prmu_calls", "cpu_seconds")
@@ -275,7 +280,7 @@ class Row:
             rl_steps=sum(stage.counts.get("steps", 0) for stage in self.rl_stages),
             prmu_calls=sum(stage.counts.get("prmu_calls", 0) for stage in self.rl_stages),
             cpu_seconds=sum(stage.manifest.get("cpu_seconds", 0.0) for stage in self.stages),
-            resumed=any(stage.manifest.get("resumed", False) for stage in self.stages),
+            resumed=any(_lost_time(stage.manifest) for stage in self.stages),
         )
 
 
@@ -403,7 +408,7 @@ def find_runs(place: Path) -> list[Run]:
     """
     found = sorted(path.parent for path in place.rglob("run.json") if "cache" not in path.relative_to(place).parts)
     if not found:
-        near = [] if place.is_dir() else difflib.get_close_matches(place.name, _names_beside(place), n=1)
+        near = [] if place.exists() else difflib.get_close_matches(place.name, _names_beside(place), n=1)
         raise BadInputError(
             f"{place} holds no finished run (no run.json in it or below it)."
             + (f" Did you mean {place.parent / near[0]}?" if near else " A run's folder appears when `tagpr` ends.")

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tagpr.analysis.attribution import attribution_cells
 from tagpr.analysis.attribution import headings as attribution_headings
+from tagpr.analysis.damage import blame_damage
 from tagpr.analysis.figures import map_finite
 from tagpr.analysis.files import write_sections
 from tagpr.analysis.notes import fails_gate
@@ -21,7 +22,7 @@ from tagpr.analysis.panel import BEST, BLIND
 from tagpr.analysis.personalization import SHORT_HEADINGS, short_cells
 from tagpr.analysis.process import HEADINGS as PROCESS_HEADINGS
 from tagpr.analysis.process import process_cells
-from tagpr.analysis.runs import find_runs
+from tagpr.analysis.runs import Run, find_runs
 from tagpr.analysis.sections import (
     CONTRAST_HEADINGS,
     NUM_COSTS,
@@ -132,22 +133,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = arguments.out or arguments.place
     try:
         runs = find_runs(arguments.place)
-        sections = sections_of(runs, arguments.baseline)
         try:
-            write_sections(sections, out)
-        except OSError as error:
+            sections, drawn = _make(runs, arguments.baseline, out, plots=arguments.plots)
+        except UserError:
+            raise
+        except Exception as error:
+            blame_damage(runs)
+            if not isinstance(error, OSError):
+                raise
             raise UserError(f"{out}: cannot be written ({error.strerror}). Give another folder with --out.") from None
-        drawn: list[Path] = []
-        if arguments.plots:
-            from tagpr.analysis.plots import plot_attribution, plot_scores, plot_training
-
-            drawn = [plot_training(run, run.folder) for run in runs]
-            for number, section in enumerate(sections):
-                name = "scores.png" if len(sections) == 1 else f"scores_{number}.png"
-                drawn.append(plot_scores(section.comparison, section.figures, out / name))
-                blocks = [block for block in section.attribution if not block.why_none]
-                if blocks:
-                    drawn.append(plot_attribution(blocks, out / name.replace("scores", "attribution")))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -160,3 +154,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in (out / "table.md", *drawn):
         console.print(f"Written: {path}", soft_wrap=True)
     return 0
+
+
+def _make(
+    runs: Sequence[Run], baseline: str | None, out: Path, *, plots: bool
+) -> tuple[Sequence[Section], Sequence[Path]]:
+    """Write the files of a table; the sections it has, and the plots drawn."""
+    sections = sections_of(runs, baseline)
+    write_sections(sections, out)
+    if not plots:
+        return sections, []
+    from tagpr.analysis.plots import plot_attribution, plot_scores, plot_training
+
+    drawn = [plot_training(run, run.folder) for run in runs]
+    for number, section in enumerate(sections):
+        name = "scores.png" if len(sections) == 1 else f"scores_{number}.png"
+        drawn.append(plot_scores(section.comparison, section.figures, out / name))
+        blocks = [block for block in section.attribution if not block.why_none]
+        if blocks:
+            drawn.append(plot_attribution(blocks, out / name.replace("scores", "attribution")))
+    return sections, drawn

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tagpr.analysis.elements import Html, bar, chip, el, fold, join, table
+from tagpr.analysis.elements import Html, bar, chip, document, el, fold, join, table
 from tagpr.analysis.world_examples import choose_people
 from tagpr.analysis.world_people import TASK_WORDS, family_name, people_html
 from tagpr.data.simulated.clauses import rule_text
@@ -71,16 +71,7 @@ def world_page(
         el("footer", el("p", "The whole card, with licence, dials, held-out parts and scores of reference: "
                         "tagpr/data/simulated/CARD.md.")),
     )  # fmt: skip
-    # The policy forbids the browser to load anything, whatever a text says.
-    head = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-    )
-    style = STYLE.read_text(encoding="utf-8")
-    title = el("title", f"{TITLE}: {world}, {size}, seed {seed}")
-    return f"{head}{title}\n<style>\n{style}</style>\n</head>\n<body>\n{el('main', body)}\n</body>\n</html>\n"
+    return document(f"{TITLE}: {world}, {size}, seed {seed}", body, styles=[STYLE])
 
 
 # --- the world -------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def run(
         counts by reason of rejection, and of train people's chains the teacher's mean score and share at or above the
         bar: over all, its habitual and its honest ones.
     Raises:
-        BadInputError: no record to write chains for.
+        BadInputError: no record to write chains for, or no chain of a train person could be had.
     """
     records = choose_records(read_records(inputs["records"], ("train", "dev")), chains.dev_records, seed=context.seed)
     records = with_train_people(records, chains.train_people, seed=context.seed)
@@ -68,10 +68,10 @@ def run(
     builder = PromptBuilder(style=prompt, tokenizer=backbone.tokenizer())
     started = time.perf_counter()
     shown = [builder.build(record) for record in records]
+    kept = _kept(teacher, "teacher", context)
     with context.progress("writing chains", total=len(shown)) as advance:
         written = teacher.write(
-            shown, num_samples=chains.num_samples, seed=context.seed, kept=_kept(teacher, "teacher", context),
-            on_done=advance,
+            shown, num_samples=chains.num_samples, seed=context.seed, kept=kept, on_done=advance,
         )  # fmt: skip
     had = [
         (prompt, index, raw)
@@ -79,6 +79,15 @@ def run(
         for index, raw in enumerate(raws)
         if raw is not None
     ]
+    if not any(prompt.record.split == "train" for prompt, _, _ in had):
+        spent = ", ".join(f"{name} {number}" for name, number in teacher.spent().items())
+        raise BadInputError(
+            f"of {len(shown) * chains.num_samples} chains asked of the teacher {teacher.name}, none of a train "
+            f"person's could be read: nothing to teach{f' ({spent})' if spent else ''}. A longer "
+            "teacher.max_new_tokens (of an endpoint: teacher.max_tokens) helps where replies are cut off, a more able "
+            "teacher where they are not as asked; "
+            f"what it said is kept in {kept}."
+        )
     with context.progress("tagging chains", total=len(had)) as advance:
         labels = tagger.tag_all(
             [(prompt, raw.steps) for prompt, _, raw in had], kept=_kept(tagger, "tagger", context), on_done=advance

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import shutil
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -159,31 +157,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class Meter:
-    """Wall time, CPU time and peak memory of one stage."""
-
-    def __init__(self) -> None:
-        # Linux: start the peak anew, else every stage would inherit the largest stage before it.
-        with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")
-        self.wall, self.cpu = time.monotonic(), time.process_time()
-
-    def read(self) -> dict[str, float]:
-        """seconds, cpu_seconds (all threads) and peak_rss (bytes)."""
-        return {
-            "seconds": round(time.monotonic() - self.wall, 3),
-            "cpu_seconds": round(time.process_time() - self.cpu, 3),
-            "peak_rss": _peak_rss(),
-        }
-
-
-def _peak_rss() -> int:
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -16,10 +16,11 @@ from omegaconf import DictConfig
 
 from tagpr.context import ProgressView, StageContext, StopRequested
 from tagpr.errors import UserError
-from tagpr.pipeline.cache import ArtifactCache, Meter
+from tagpr.pipeline.cache import ArtifactCache
 from tagpr.pipeline.device_check import check_devices
 from tagpr.pipeline.graph import ENTRIES, Stage
 from tagpr.pipeline.ledger import Ledger
+from tagpr.pipeline.meter import Meter
 from tagpr.pipeline.ranks import HelperTask, helpers
 
 if TYPE_CHECKING:
@@ -137,16 +138,18 @@ class Executor:
             make_loggers=lambda folder: self.loggers(stage, folder),
         )  # fmt: skip
         inputs = {name: self.cache.folder(source.name, source.fingerprint) for name, source in stage.inputs.items()}
-        meter = Meter()
+        task = HelperTask(
+            entry=ENTRIES[stage.kind], groups=dict(stage.groups), inputs=inputs, checkpoints=checkpoints,
+            stage=stage.label, seed=stage.seed,
+        )  # fmt: skip
+        number = stage.groups["trainer"].devices if "trainer" in stage.groups else 1
         try:
-            parts = {name: _build(node) for name, node in stage.groups.items()}
-            task = HelperTask(
-                entry=ENTRIES[stage.kind], groups=dict(stage.groups), inputs=inputs, checkpoints=checkpoints,
-                stage=stage.label, seed=stage.seed,
-            )  # fmt: skip
-            number = stage.groups["trainer"].devices if "trainer" in stage.groups else 1
-            with helpers(task, number=number, build=_build):
-                counts = importlib.import_module(task.entry).run(**parts, inputs=inputs, output=output, context=context)
+            with Meter(self.cache.work_folder(stage.name, stage.fingerprint)) as meter:
+                parts = {name: _build(node) for name, node in stage.groups.items()}
+                with helpers(task, number=number, build=_build):
+                    room = importlib.import_module(task.entry)
+                    counts = room.run(**parts, inputs=inputs, output=output, context=context)
+                spent = meter.read()
         except Exception as error:
             self.cache.drop_unresumable(stage.name, stage.fingerprint)
             if isinstance(error, StopRequested):
@@ -158,7 +161,7 @@ class Executor:
         manifest = {
             "label": stage.label, "inputs": identity["inputs"], "config": identity["config"], "code": identity["code"],
             "source_files": identity["files"], "versions": identity["versions"], "seed": stage.seed, "counts": counts,
-            "resumed": resumed, **meter.read(),
+            "resumed": resumed, **spent,
         }  # fmt: skip
         self.ledger.enter(stage, counts)
         folder = self.cache.finish(stage.name, stage.fingerprint, manifest)

@@ -31,6 +31,7 @@ _EVALUATING = tuple(
 ROOMS: dict[str, tuple[str, ...]] = {
     "records": _READING,
     "chains": (*_READING, "chains", "lm/backbone"),
+    "generated_chains": (*_READING, "chains", "lm"),  # the teacher is a model that this machine asks
     "sft": (*_WRITING, "training", "sft"),
     "pairs": (*_WRITING, "prmu/pairs", "prmu/pairs_stage", "prmu/shortcuts"),
     "imported_pairs": (
@@ -50,7 +51,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 ENTRIES = {
-    "records": "tagpr.data.stage", "chains": "tagpr.chains.stage", "sft": "tagpr.sft.stage", "pairs":
+    "records": "tagpr.data.stage", "chains": "tagpr.chains.stage", "generated_chains": "tagpr.chains.stage",
+    "sft": "tagpr.sft.stage", "pairs":
     "tagpr.prmu.pairs_stage", "imported_pairs": "tagpr.prmu.imported_stage", "prmu": "tagpr.prmu.stage",
     "rl": "tagpr.rl.stage", "evaluate": "tagpr.evaluation.stage",
     "swap": "tagpr.evaluation.swap_stage", "attribution": "tagpr.evaluation.attribution_stage",
@@ -205,13 +207,26 @@ def _records(cfg: DictConfig, hashes: FileHashes) -> Stage:
     )  # fmt: skip
 
 
+_MODEL_FILES = ("*.safetensors", "*.json", "*.jinja")
+
+
 def _backbone_files(cfg: DictConfig, hashes: FileHashes) -> dict[str, str]:
     """Content of the backbone: its folder where it is one, the shipped base's recorded hash where it is that."""
     path = cfg.backbone.get("path")
-    if path is None:
-        return hashes.folder(PACKAGE / "lm" / "tiny_base", ["*.safetensors", "*.json", "*.jinja"])
-    folder = Path(path)
-    return hashes.folder(folder, ["*.safetensors", "*.json", "*.jinja"]) if folder.is_dir() else {}
+    return hashes.folder(PACKAGE / "lm" / "tiny_base" if path is None else Path(path), _MODEL_FILES)
+
+
+def _chains(cfg: DictConfig, hashes: FileHashes, records: Stage, label: str) -> Stage:
+    """A teacher that this machine generates with counts by its files and by the code that generates; a model of the
+    hub counts by its name."""
+    generates = "engine" in cfg.teacher
+    files = hashes.folder(Path(cfg.teacher.path), _MODEL_FILES) if generates else {}
+    groups = ("backbone", "prompt", "tags", "teacher", "tagger", "chains")
+    return Stage(
+        kind="generated_chains" if generates else "chains", name="chains", label=label,
+        groups={name: cfg[name] for name in groups}, inputs={"records": records}, seed=stream_seed(cfg.seed, "chains"),
+        files={**_backbone_files(cfg, hashes), **{f"teacher/{name}": one for name, one in files.items()}},
+    )  # fmt: skip
 
 
 def _policies(cfg: DictConfig, hashes: FileHashes, arm: str = "") -> tuple[dict[str, Stage], Stage | None]:
@@ -226,7 +241,7 @@ def _policies(cfg: DictConfig, hashes: FileHashes, arm: str = "") -> tuple[dict[
             seed=stream_seed(cfg.seed, name), files=files,
         )  # fmt: skip
 
-    chains = stage("chains", ["backbone", "prompt", "tags", "teacher", "tagger", "chains"], {"records": records}, base)
+    chains = _chains(cfg, hashes, records, f"chains{suffix}")
     sft = stage(
         "sft", ["backbone", "adapter", "prompt", "sft", "trainer"], {"records": records, "chains": chains}, base
     )

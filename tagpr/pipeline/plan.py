@@ -73,16 +73,24 @@ def _planned(stage: Stage, cache: ArtifactCache, finished: Sequence[Mapping[str,
     changes, nearest = min(candidates, key=lambda pair: len(pair[0]))
     seconds, peak_bytes = None, None
     # Another model takes another time: what the nearest one took says nothing.
-    if nearest["config"].get("backbone") == stage.settings.get("backbone"):
+    if _models(nearest["config"]) == _models(stage.settings):
         scale = work(stage.kind, stage.settings) / max(work(stage.kind, nearest["config"]), 1e-9)
         seconds, peak_bytes = nearest["seconds"] * scale, nearest["peak_rss"]
     return PlannedStage(stage=stage, state=state, changes=tuple(changes), seconds=seconds, peak_bytes=peak_bytes)
 
 
+def _models(settings: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What decides how fast a stage's models are: the backbone, and the teacher's and the tagger's kind and model."""
+    writers = [settings.get(group, {}) for group in ("teacher", "tagger")]
+    named = [writer.get(name) for writer in writers for name in ("_target_", "path", "model")]
+    return settings.get("backbone"), *named
+
+
 def _by_reference(stage: Stage, state: str) -> PlannedStage:
-    """What the demo's stages took on two cores, scaled by the work; unknown for backbones that do not ship."""
+    """What the demo's stages took on two cores, scaled by the work; unknown for models that do not ship."""
     backbone = stage.settings.get("backbone", {"_target_": SHIPPED})
-    if backbone["_target_"] != SHIPPED:
+    behind_endpoint = any("model" in stage.settings.get(group, {}) for group in ("teacher", "tagger"))
+    if backbone["_target_"] != SHIPPED or stage.kind not in REFERENCES or behind_endpoint:
         return PlannedStage(stage=stage, state=state, changes=(), seconds=None, peak_bytes=None)
     reference = REFERENCES[stage.kind]
     scale = work(stage.kind, stage.settings) / reference.work

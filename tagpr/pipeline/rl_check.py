@@ -26,9 +26,36 @@ def check_objective(cfg: DictConfig) -> None:
         )
     _check_credit(cfg)
     _check_method(cfg)
+    _check_rewards(cfg)
     gate = str(cfg.reward.tag_gate["_target_"])
     if gate.endswith("g_answer_and_tags") and not _has_tags(cfg):
         raise UserError(f"reward/tag_gate=all needs tags, but {_why_no_tags(cfg)}. Set reward/tag_gate=own.")
+
+
+def _check_rewards(cfg: DictConfig) -> None:
+    """Every stage pays for something, and for tags only where there are any."""
+    for name in cfg.rl.order:
+        shares = cfg.rl.stages[name].weights
+        if unknown := [term for term in shares if term not in cfg.reward.terms]:
+            raise UserError(
+                f"rl.stages.{name}.weights names the reward term {unknown[0]!r}, but reward.terms has "
+                f"{', '.join(cfg.reward.terms)}. Add it there, or take it out of the stage."
+            )
+        paid = [
+            term
+            for term, one in cfg.reward.terms.items()
+            if one.score is not None and one.weight * (shares.get(term) or 0.0) != 0
+        ]
+        if not paid:
+            raise UserError(
+                f"RL stage {name!r} pays for no reward term: give one a weight in reward.terms and in "
+                f"rl.stages.{name}.weights, or leave the stage out of rl.order."
+            )
+        if "tag" in paid and not cfg.tags.names:
+            raise UserError(
+                f"RL stage {name!r} pays reward term `tag`, but tags=none: set reward/term@reward.terms.tag=none with "
+                "it (as ablation=untagged_chains does), or choose tags=three, six or nine."
+            )
 
 
 def _check_credit(cfg: DictConfig) -> None:

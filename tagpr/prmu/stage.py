@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from tagpr.context import StageContext
 from tagpr.errors import BadInputError
+from tagpr.lm.adapter import in_float32
 from tagpr.lm.backbone import Backbone
 from tagpr.prmu.arch import PrmuArch
 from tagpr.prmu.calibration import calibrate, halves
@@ -101,11 +102,11 @@ def run(
     histories, contexts = histories_of([*train, *seen, *unseen], records)
     generator = np.random.default_rng(context.seed)
     seen, unseen = (_thin(pairs, prmu.judged_pairs, generator) for pairs in (seen, unseen))
-    references = _choose_people(train, prmu.reference_people, generator)
+    references = _choose_people(train, records, prmu.reference_people, generator)
     body = backbone.policy().base_model
     assert isinstance(body, PreTrainedModel)
     encoder = TextEncoder(
-        backbone=body,
+        backbone=in_float32(body),
         tokenizer=backbone.tokenizer(),
         max_tokens=prmu.max_tokens,
         batch_tokens=prmu.batch_tokens,
@@ -127,12 +128,13 @@ def run(
     def judge(model: PrmuModel, pairs: Sequence[PreferencePair], encode: FrozenEncoder) -> JudgedPairs:
         return judge_pairs(model, pairs, histories, contexts, chunk=prmu.blocks_per_micro_batch * 8, encode=encode)
 
+    people = reference_people(references, records)
     samples = [
         sample
         for sample in (PolicySample(**row) for row in read_parquet(inputs["pairs"] / "samples.parquet"))
-        if sample.split == "dev" and sample.with_history
+        # A task that no train person has is none that RL or this model is about.
+        if sample.split == "dev" and sample.with_history and sample.task in people
     ]
-    people = reference_people(references, records)
     by_id = {record.record_id: record for record in records}
 
     def pick(model: PrmuModel, encode: FrozenEncoder) -> BestOfN:
@@ -222,13 +224,20 @@ def _thin(pairs: list[PreferencePair], number: int, generator: np.random.Generat
     return kept
 
 
-def _choose_people(pairs: Sequence[PreferencePair], number: int, generator: np.random.Generator) -> tuple[str, ...]:
-    """One record per task of up to `number` people each, named by record."""
+def _choose_people(
+    pairs: Sequence[PreferencePair], records: Sequence[Record], number: int, generator: np.random.Generator
+) -> tuple[str, ...]:
+    """One record per task of up to `number` people each, named by record: people with pairs to train on, and of tasks
+    without any such pair other train people, since RL asks about every task."""
     by_task: dict[str, dict[str, str]] = {}
     for pair in pairs:
         by_task.setdefault(pair.task, {}).setdefault(pair.user_id, pair.record_id)
+    without: dict[str, dict[str, str]] = {}
+    for record in records:
+        if record.split == "train" and record.task not in by_task:
+            without.setdefault(record.task, {}).setdefault(record.user_id, record.record_id)
     chosen: list[str] = []
-    for people in by_task.values():
+    for people in (*by_task.values(), *without.values()):
         ids = list(people.values())
         chosen += [ids[i] for i in generator.permutation(len(ids))[:number]]
     return tuple(chosen)

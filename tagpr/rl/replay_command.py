@@ -122,9 +122,12 @@ def _sides(figures: ReplayFigures) -> tuple[Mapping[str, float], Mapping[str, fl
 def _weight(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     try:
-        return name, float(value)
+        weight = float(value)
     except ValueError:
-        raise UserError(f"--weight {text} cannot be read, expected TERM=NUMBER such as --weight tag=0.5.") from None
+        weight = math.nan
+    if not math.isfinite(weight):
+        raise UserError(f"--weight {text} cannot be read, expected TERM=NUMBER such as --weight tag=0.5.")
+    return name, weight
 
 
 def _config(folder: Path) -> dict[str, Any]:

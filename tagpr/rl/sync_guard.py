@@ -32,7 +32,7 @@ class SyncGuard:
             raise EngineOutOfStep(
                 "The weights that rollouts are sampled with did not change, although the policy was updated: the "
                 "engine did not take over the adapter or the weights. Look at how the engine is given them; "
-                "engine=torch reads the policy itself. (A policy in bfloat16 whose steps are too small to move any "
-                "weight shows the same: train it with adapter=lora or backbone.dtype=float32.)"
+                "engine=torch reads the policy itself. (With trainer.precision=bf16-true steps that are too small to "
+                "move any weight show the same: take bf16-mixed.)"
             )
         self._digest, self._has_moved = digest, False

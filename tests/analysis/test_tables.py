@@ -14,6 +14,7 @@ from tagpr.analysis.files import write_sections
 from tagpr.analysis.runs import read_run
 from tagpr.analysis.sections import sections_of
 from tagpr.analysis.tables import TableView, final_metrics, main, table_notes
+from tagpr.pipeline.fingerprint import file_sha256
 from tagpr.types import Rollout
 from tests.analysis.made_runs import make_run, many_people
 
@@ -258,3 +259,29 @@ def test_a_cache_that_was_emptied_is_said(folders, seed_0, capsys):
     (folders.root / "cache" / "sft" / "f0" / "manifest.json").unlink()
     assert main([str(folders.root)]) == 2
     assert "Run the same `tagpr` command again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "manifest"])
+def test_a_damaged_evaluation_is_named(folders, seed_0, capsys, harm):
+    folder = read_run(seed_0).rows["sft"].evaluations["greedy"].folder
+    manifest, predictions = folder / "manifest.json", folder / "predictions.parquet"
+    files = {"predictions.parquet": file_sha256(predictions)}
+    storage.write_json(manifest, {**storage.read_json(manifest), "files": files})
+    if harm == "cut":
+        predictions.write_bytes(predictions.read_bytes()[:100])
+    elif harm == "gone":
+        predictions.unlink()
+    else:
+        manifest.write_text("{")
+        predictions.unlink()
+    assert main([str(folders.root)]) == 2
+    complaint = capsys.readouterr().err
+    assert str(folder) in complaint
+    assert f"damaged: {'manifest.json' if harm == 'manifest' else 'predictions.parquet'} changed" in complaint
+    assert "Remove that folder" in complaint
+
+
+def test_a_place_that_cannot_be_written_is_said(folders, seed_0, capsys):
+    (folders.root / "taken").write_text("a file")
+    assert main([str(folders.root), "--out", str(folders.root / "taken")]) == 2
+    assert "cannot be written" in capsys.readouterr().err

@@ -13,17 +13,18 @@ from tagpr.chains.teachers.base import Teacher
 from tagpr.schema import register
 
 CONF = Path(__file__).parents[2] / "conf"
-
-
-# What an option cannot know.
-NEEDS = {"teacher=openai": ["teacher.model=any"], "tagger=llm": ["tagger.model=any"]}
+# What an option cannot know alone: paths of the user's own, and the run's device.
+NEEDS = {
+    "teacher=hf": ["teacher.path=owner/name", "teacher.engine.device=cpu"],
+    "teacher=openai": ["teacher.model=any"],
+    "tagger=llm": ["tagger.model=any"],
+}
 
 
 def build(group: str, option: str) -> object:
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        needs = NEEDS.get(f"{group}={option}", [])
-        return instantiate(compose(overrides=[f"+{group}={option}", *needs])[group])
+        return instantiate(compose(overrides=[f"+{group}={option}", *NEEDS.get(f"{group}={option}", [])])[group])
 
 
 @pytest.mark.parametrize(("option", "size"), [("none", 0), ("three", 3), ("six", 6), ("nine", 9)])

@@ -10,6 +10,7 @@ from tagpr.chains.filters import REASONS, ChainFilter
 from tagpr.chains.stage import ChainSettings, run, with_train_people
 from tagpr.chains.taggers.rules import RulesTagger
 from tagpr.chains.tags import TagVocabulary, parse
+from tagpr.chains.teachers.base import RawChain, Teacher
 from tagpr.chains.teachers.scripted import ScriptedTeacher
 from tagpr.context import StageContext
 from tagpr.data.prompts import CompactStyle
@@ -49,10 +50,28 @@ def records(tmp_path: Path, prompt_of: Callable[..., Prompt]) -> Path:
     return tmp_path / "records"
 
 
+class SilentTeacher(Teacher):
+    """Nothing that it says about the named split can be read."""
+
+    name = "silent"
+
+    def __init__(self, *, about: str) -> None:
+        self.about = about
+
+    def chains(self, prompt: Prompt, *, num_samples: int, seed: int) -> list[RawChain]:
+        if prompt.record.split == self.about:
+            return []
+        return [RawChain(steps=("<1> is low",), answer="2", habitual=False)] * num_samples
+
+    def spent(self) -> dict[str, int]:
+        return {"teacher_unreadable": 7}
+
+
 def make_chains(
     records: Path,
     output: Path,
     *,
+    teacher: Teacher | None = None,
     names: tuple[str, ...] = SIX,
     thinking: bool = True,
     habit: float = 0.5,
@@ -60,7 +79,7 @@ def make_chains(
 ) -> dict:
     output.mkdir()
     return run(
-        teacher=ScriptedTeacher(habit=habit, error_rate=0.2, examples=2, typical_rating="4"),
+        teacher=teacher or ScriptedTeacher(habit=habit, error_rate=0.2, examples=2, typical_rating="4"),
         tagger=RulesTagger(),
         tags=TagVocabulary(names=names),
         prompt=CompactStyle(thinking=thinking, history_tokens=200, entry_tokens=60, query_tokens=60, order="ranked"),
@@ -133,6 +152,16 @@ def test_nothing_to_write_for_is_an_error(tmp_path: Path, prompt_of: Callable[..
     write_records(tmp_path / "records", [replace(prompt_of("LaMP_3", REVIEWS, "a lamp", "2").record, purpose="rl")])
     with pytest.raises(BadInputError, match="purpose sft"):
         make_chains(tmp_path / "records", tmp_path / "out")
+
+
+def test_a_teacher_of_whom_nothing_can_be_read_is_an_error_that_says_so(records: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        BadInputError, match=r"^of 48 chains asked of the teacher silent, none of a train .*: nothing to teach "
+        r"\(teacher_unreadable 7\)\. .* is kept in .*teacher\.$",
+    ):  # fmt: skip
+        make_chains(records, tmp_path / "out", teacher=SilentTeacher(about="train"))
+    counts = make_chains(records, tmp_path / "no_dev", teacher=SilentTeacher(about="dev"))
+    assert (counts["chains_written"], counts["chains_not_had"], counts["teacher_unreadable"]) == (36, 12, 7)
 
 
 def test_fewer_train_people_are_part_of_more(records: Path) -> None:

@@ -46,6 +46,7 @@ NOT_COMBINED = {"rl", "rl/common", "data", "experiment", "ablation", "sweep"}
 # What an option cannot know: paths of the user's own.
 NEEDS = {
     "backbone=hf": ["backbone.path=owner/name"],
+    "teacher=hf": ["teacher.path=owner/name"],
     "teacher=openai": ["teacher.model=any"],
     "tagger=llm": ["tagger.model=any"],
     "pairs=imported": [f"pairs.path={Path(__file__)}", "pairs.task=LaMP_7"],
@@ -334,6 +335,7 @@ def test_another_teacher_changes_the_chains_and_all_that_comes_after(hashes):
         ("reward/term@reward.terms.tag=nonee", "Did you mean none?"),
         ("demo", "'demo' cannot be read as an override. Overrides look like key=value, e.g. experiment=demo"),
         ("ablation=full,no_prmu", "several values. For one run per value: tagpr -m ablation=full,no_prmu"),
+        ("evaluation.rows={}", "Take its entries out one by one with ~evaluation.rows.ENTRY"),
         ("rl=null", "rl=null: a group needs one of its options. Options of rl: exploratory_only, guided_only"),
         ("--experiment=demo", "settings are given without dashes, write experiment=demo"),
         ("--plan", "settings are given without dashes, write plan=..."),

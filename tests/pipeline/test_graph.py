@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from tagpr.compose import composed
 from tagpr.errors import UserError
 from tagpr.pipeline.fingerprint import FileHashes
-from tagpr.pipeline.graph import Graph, build_graph, stream_seed
+from tagpr.pipeline.graph import Graph, Stage, build_graph, stream_seed
 from tagpr.schema import TableRow
 
 LAMP = Path(__file__).parents[1] / "fixtures" / "lamp_mini" / "LaMP_3"
@@ -121,6 +121,25 @@ def test_the_content_of_the_data_counts_and_not_its_place(real, hashes, tmp_path
     golds = copied / "dev" / "dev_outputs.json"
     golds.write_text(golds.read_text() + "\n")
     assert records(copied) != records(LAMP)
+
+
+def test_a_teacher_that_is_generated_with_counts_by_its_files_and_by_the_code_that_generates(smoke, hashes, tmp_path):
+    def chains(cfg: DictConfig) -> Stage:
+        return next(stage for stage in build(cfg, hashes).stages if stage.name == "chains")
+
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    cfg = compose("experiment=smoke", "teacher=hf", f"teacher.path={tmp_path}", "teacher.engine.max_tokens=77")
+    scripted, local = chains(smoke), chains(cfg)
+    assert {"teacher/config.json", "teacher/model.safetensors"} == set(local.files) - set(scripted.files)
+    assert [set(one.identity["code"]) & {"lm", "lm/backbone"} for one in (scripted, local)] == [{"lm/backbone"}, {"lm"}]
+    assert local.settings["teacher"]["batch_tokens"] == 77
+    before = local.fingerprint
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    assert chains(cfg).fingerprint != before
+    named = chains(changed(cfg, teacher__path="owner/name"))
+    assert set(named.files) == set(scripted.files)
+    assert named.fingerprint not in (before, chains(changed(cfg, teacher__path="owner/other")).fingerprint)
 
 
 def test_real_people_keep_their_splits_from_seed_to_seed(real, hashes):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -44,6 +45,39 @@ def test_a_backbone_that_does_not_ship_has_no_estimate_before_it_ran(watched, re
     monkeypatch.setitem(stage.settings, "backbone", {"_target_": "tagpr.lm.backbone.PretrainedBackbone"})
     (line,) = plan([stage], watched.cache)
     assert (line.state, line.seconds, line.peak_bytes) == ("to run", None, None)
+
+
+def test_a_teacher_of_another_kind_or_model_says_nothing_of_the_time(watched, records, make_stage):
+    def chains(target: str, **teacher: object):
+        return make_stage("chains", {"records": records}, teacher={"_target_": target, **teacher})
+
+    first, second = "collections.Counter", "collections.OrderedDict"  # anything that can be built
+    scripted, local = chains(first, habit=0.3), chains(second, path="a", top_k=1)
+    for stage, seconds in ((scripted, 7.0), (local, 900.0)):
+        watched.executor.run(stage, force=False)
+        took(watched, stage, seconds, 5_000_000)
+    asked = [
+        chains(first, habit=0.6), chains(second, path="a", top_k=2), chains(second, path="b", top_k=1),
+        chains(first, habit=0.3, path="a"),
+    ]  # fmt: skip
+    assert [line.seconds for line in plan(asked, watched.cache)] == [7.0, 900.0, None, None]
+
+
+def test_a_teacher_that_generates_has_no_estimate_before_it_ran(watched, records, make_stage):
+    stage = replace(make_stage("chains", {"records": records}), kind="generated_chains")
+    (line,) = plan([stage], watched.cache)
+    assert (line.state, line.seconds, line.peak_bytes) == ("to run", None, None)
+
+
+@pytest.mark.parametrize("group", ["teacher", "tagger"])
+def test_a_model_behind_an_endpoint_has_no_estimate_but_from_itself(group, watched, records, make_stage):
+    stage, other = (make_stage("chains", {"records": records}, **{group: {"model": name}}) for name in ("m", "n"))
+    (line,) = plan([stage], watched.cache)
+    assert (line.seconds, line.peak_bytes) == (None, None)
+    watched.executor.run(stage, force=False)
+    took(watched, stage, 900.0, 5_000_000)
+    again = make_stage("chains", {"records": records}, **{group: {"model": "m", "temperature": 0.1}})
+    assert [line.seconds for line in plan([again, other], watched.cache)] == [900.0, None]
 
 
 def test_time_is_scaled_from_the_nearest_finished_one_and_the_change_is_named(watched, records, make_stage):

@@ -6,6 +6,7 @@ import functools
 import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ from tagpr.prmu.judge import best_of_n
 from tagpr.prmu.model import PrmuModel
 from tagpr.prmu.reward import PrmuReward
 from tagpr.storage import read_json, read_records, write_pairs
+from tagpr.types import PreferencePair, Record
 from tests.prmu.stages import LABELS, TRAINER, context, settings
 
 
@@ -166,3 +168,27 @@ def test_no_pairs_is_an_error(folder, backbone, made_pairs, tmp_path):
             output=tmp_path,
             context=context(tmp_path, "empty"),
         )
+
+
+def test_a_task_without_training_pairs_has_reference_people_all_the_same():
+    """Pairs of few questions may all be of one task; RL and the choice of weights ask about every task."""
+
+    def record(task, number, split="train"):
+        return Record(
+            record_id=f"{task}-{number}", user_id=f"u{number}", task=task, split=split, purpose="rl", question="q",
+            query="q", gold="3", profile=(), retrieved=(),
+        )  # fmt: skip
+
+    pairs = [
+        PreferencePair(
+            record_id=f"LaMP_3-{n}", user_id=f"u{n}", task="LaMP_3", query="q", chosen="1", rejected="2",
+            negative_type="N4",
+        )
+        for n in range(3)
+    ]  # fmt: skip
+    records = [record("LaMP_3", n) for n in range(5)] + [record("LaMP_4", n) for n in range(5)]
+    records += [record("LaMP_7", 9, split="dev")]
+    chosen = stage._choose_people(pairs, records, 2, np.random.default_rng(0))
+    assert [name.split("-")[0] for name in chosen] == ["LaMP_3", "LaMP_3", "LaMP_4", "LaMP_4"]
+    assert {name for name in chosen if "LaMP_3" in name} <= {pair.record_id for pair in pairs}
+    assert len(set(chosen)) == 4

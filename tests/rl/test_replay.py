@@ -139,6 +139,8 @@ def test_the_command_prints_a_table_and_writes_the_rollouts(stage_folder: Path, 
         (["--advantage", "gruop"], "there is no such option. Options of advantage: best_of_group, decoupled, group"),
         (["--advantage", "segment"], "needs the spans' process rewards"),
         (["--weight", "tag"], "expected TERM=NUMBER"),
+        (["--weight", "tag=nan"], "--weight tag=nan cannot be read, expected TERM=NUMBER"),
+        (["--weight", "tag=-inf"], "expected TERM=NUMBER"),
         (["--weight", "prmu=1"], "no term 'prmu'"),
     ],
 )

@@ -5,18 +5,19 @@ from __future__ import annotations
 import csv
 import functools
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from tagpr.context import StageContext, StopRequested
 from tagpr.errors import BadInputError
-from tagpr.lm.adapter import LoraAdapter, NoAdapter
+from tagpr.lm.adapter import Adapter, LoraAdapter, NoAdapter
 from tagpr.lm.backbone import Backbone, ShippedBackbone
 from tagpr.schema import TrainerSettings
 from tagpr.sft.stage import SftSettings, run
@@ -24,6 +25,7 @@ from tagpr.storage import read_records, write_chains, write_records
 from tagpr.training.optimizer import OptimizerSettings, adamw, constant
 from tagpr.types import Record
 from tests.devices import on_gpu
+from tests.sft.conftest import TinyBackbone
 from tests.stops import Interrupt
 
 SETTINGS = SftSettings(
@@ -202,6 +204,50 @@ def test_half_precision_forward_trains_full_precision_weights(
     assert half["train_loss"] == pytest.approx(full["train_loss"], rel=0.05)
     policy = AutoModelForCausalLM.from_pretrained(folder / "half" / "output" / "policy", dtype="auto")
     assert policy.dtype == torch.float32
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundedBackbone(TinyBackbone):
+    """Weights that bfloat16 can hold, in `dtype`."""
+
+    def policy(self) -> PreTrainedModel:
+        policy = super().policy().to(torch.bfloat16).to(getattr(torch, self.dtype))
+        policy.config.dtype = policy.dtype  # as `from_pretrained` leaves it
+        return policy
+
+
+@pytest.mark.parametrize("adapter", [NoAdapter(), replace(LORA, dropout=0.0)], ids=["all", "lora"])
+def test_small_steps_of_a_bfloat16_backbone_are_not_lost(
+    folder: Path, inputs: dict[str, Path], style: Any, adapter: Adapter
+) -> None:
+    """Steps of 1e-5 are below what bfloat16 can add to most weights: the sum is rounded at the end, not each step."""
+    create = functools.partial(adamw, learning_rate=1e-5, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0)
+    changes = {
+        "style": style,
+        "adapter": adapter,
+        "steps": 12,
+        "optimizer": replace(SETTINGS.optimizer, create=create),
+    }
+    results = {}
+    for dtype in ("bfloat16", "float32"):
+        backbone = RoundedBackbone(dtype=dtype, attention="two_part")
+        _, results[dtype] = run_stage(folder, inputs, name=dtype, backbone=backbone, **changes)
+    policies = {
+        dtype: AutoModelForCausalLM.from_pretrained(output / "policy", dtype="auto")
+        for dtype, output in results.items()
+    }
+    assert {dtype: str(policy.dtype) for dtype, policy in policies.items()} == {
+        dtype: f"torch.{dtype}" for dtype in policies
+    }
+    if isinstance(adapter, NoAdapter):
+        exact = policies["float32"].state_dict()
+        for name, value in policies["bfloat16"].state_dict().items():
+            assert torch.equal(value, exact[name].to(torch.bfloat16)), name
+    else:
+        moved = load_file(results["bfloat16"] / "adapter" / "adapter_model.safetensors")
+        assert all(value.dtype == torch.float32 for value in moved.values())
+        between = torch.cat([(value != value.to(torch.bfloat16).float()).flatten() for value in moved.values()])
+        assert between.float().mean() > 0.9  # nearly no weight stands where bfloat16 could hold it
 
 
 @on_gpu
