@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from tagpr.chains.accounts import Accountable
 from tagpr.chains.assemble import write_completion
 from tagpr.chains.filters import REASONS, ROUNDING, Candidate, ChainFilter
 from tagpr.chains.taggers.base import Tagger
@@ -126,7 +127,7 @@ def run(
     }
 
 
-def _kept(writer: Teacher | Tagger, name: str, context: StageContext) -> Path:
+def _kept(writer: Accountable, name: str, context: StageContext) -> Path:
     """Where replies are kept: with what everything depends on for a key, ablations of one run share them and so keep
     the same chains; else they are this stage's own."""
     if not writer.shares_kept or context.replies is None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
 
+from tagpr.chains.accounts import Accountable
 from tagpr.types import Prompt
 
 
-class Tagger(ABC):
+class Tagger(Accountable, ABC):
     """Labels steps with names out of `tagpr.chains.tags.TAGS`; the stage merges what the vocabulary in use lacks."""
-
-    shares_kept: ClassVar[bool] = False  # as a Teacher's
 
     @abstractmethod
     def tag(self, prompt: Prompt, steps: Sequence[str]) -> list[str]:
@@ -33,11 +31,3 @@ class Tagger(ABC):
             found.append(self.tag(prompt, steps))
             on_done()
         return found
-
-    def spent(self) -> dict[str, int]:
-        """What `tag_all` has cost so far, for the manifest's counts."""
-        return {}
-
-    def failed(self) -> list[dict[str, str | int | None]]:
-        """As a Teacher's."""
-        return []

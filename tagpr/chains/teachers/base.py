@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
+from tagpr.chains.accounts import Accountable
 from tagpr.types import Prompt
 
 
@@ -20,11 +20,10 @@ class RawChain:
     habitual: bool  # the teacher ignored the history on purpose: its generic habit
 
 
-class Teacher(ABC):
+class Teacher(Accountable, ABC):
     """Writes raw chains. It reads what the prompt shows (history, question), never gold or truth."""
 
     name: str  # what the chains' `teacher` column says
-    shares_kept: ClassVar[bool] = False  # what it keeps has all that it depends on for a key: `kept` serves every run
 
     @abstractmethod
     def chains(self, prompt: Prompt, *, num_samples: int, seed: int) -> list[RawChain]:
@@ -45,11 +44,3 @@ class Teacher(ABC):
             found.append([*self.chains(prompt, num_samples=num_samples, seed=seed)])
             on_done()
         return found
-
-    def spent(self) -> dict[str, int]:
-        """What `write` has cost so far, for the manifest's counts; nothing for teachers that cost nothing."""
-        return {}
-
-    def failed(self) -> list[dict[str, str | int | None]]:
-        """A line for each chain that could not be had, with its reason: for `not_had.jsonl`; nobody's words in it."""
-        return []
