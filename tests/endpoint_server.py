@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-KEY = "sk-very-secret-0123456789"
+KEY = "key-for-tests-0123456789"
 
 
 @dataclass(frozen=True)

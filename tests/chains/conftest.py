@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from tagpr.tasks import ALL_TASKS
 from tagpr.types import ProfileEntry, Prompt, Record
+from tests.endpoint_server import KEY, Behaviour, EndpointServer
 
 MakePrompt = Callable[..., Prompt]
 
@@ -40,3 +41,18 @@ def prompt_of() -> MakePrompt:
         return Prompt(record=record, text="", history=entries, thinking=thinking, num_cut=0, num_dropped=0)
 
     return make
+
+
+@pytest.fixture
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Behaviour], EndpointServer]]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("TEST_ENDPOINT_KEY", KEY)
+    running: list[EndpointServer] = []
+
+    def start(behaviour: Behaviour) -> EndpointServer:
+        running.append(EndpointServer(behaviour))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.close()
